@@ -4,6 +4,7 @@ mod grades;
 mod known_tables;
 mod own;
 mod steps;
+mod valid_steps;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use crate::task_table::TaskTable;
 
 pub use self::grades::{Grade, GradeError, Grades, question_about};
 pub use self::steps::count_steps;
+pub use self::valid_steps::ValidSteps;
 
 /// Judges answers of one task.
 pub struct Judge(JudgeKind);

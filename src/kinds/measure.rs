@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::artifact::{self, answers::Judged, metrics::MetricsWriter};
-use crate::judging::{Grade, Grades, Judge, Judgement, check_task};
+use crate::judging::{Grade, Grades, Judge, Judgement, ValidSteps, check_task};
 use crate::metrics::{self, LabelledVerdict, MetricMap, MetricValue, Outcome, Repeats, Verdict};
 use crate::selection::record;
 use crate::task_table::{CarriedTasks, TaskParam, TaskParams, TaskTable};
@@ -25,6 +25,9 @@ const VERDICTS: &str = "verdicts";
 /// The input with what a model says of them.
 const GRADES: &str = "grades";
 
+/// The input with what a program says of the steps of answers.
+const STEPS: &str = "steps";
+
 /// What a label must be.
 const LABEL: &str = "`true`, `false`, a number from 0 to 1, or a word such as `correct` and `incorrect`";
 
@@ -38,6 +41,7 @@ pub(super) static KIND: Kind = Kind {
         Input::list(ANSWERS, PortType::Answers, false),
         Input::list(VERDICTS, PortType::File, true),
         Input::list(GRADES, PortType::Answers, true),
+        Input::list(STEPS, PortType::File, true),
     ],
     free: false,
     outputs: &[Output::of("metrics", PortType::Metrics)],
@@ -124,17 +128,39 @@ impl Stage for Measure {
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
         let sets = context.list(ANSWERS);
         let tasks = self.task.as_ref().map(|tasks| tasks.for_inputs(sets.len())).unwrap_or_default();
-        let grades = self.grades(context)?;
+        let others = Others {
+            grades: self.grades(context)?,
+            steps: steps(context)?,
+            labels: self.labels.as_deref(),
+        };
         let mut measurement = Measurement::start(context)?;
         for (done, path) in sets.iter().enumerate() {
             let task = tasks.get(done).ok_or_else(|| failed("no task says how the answers are judged"))?;
             let judge = Judge::new(task).map_err(failed)?;
             let answers = artifact::answers::read(path).map_err(failed)?;
-            measurement.add(answers, &judge, task, grades.as_ref(), self.labels.as_deref())?;
+            measurement.add(answers, &judge, task, &others)?;
             context.tell(done as u64 + 1, sets.len() as u64, "sets", []);
         }
         measurement.finish()
     }
+}
+
+/// What others say of the answers.
+struct Others<'a> {
+    /// In place of the task's verdicts.
+    grades: Option<Grades>,
+    steps: ValidSteps,
+    /// The field of the records with what people say.
+    labels: Option<&'a str>,
+}
+
+/// What programs say of the steps of answers.
+fn steps(context: &StageContext<'_>) -> Result<ValidSteps, StageError> {
+    let mut all = ValidSteps::default();
+    for path in context.list(STEPS) {
+        all.extend(ValidSteps::read(path).map_err(failed)?);
+    }
+    Ok(all)
 }
 
 impl Measure {
@@ -281,25 +307,23 @@ impl<'a> Measurement<'a> {
     }
 
     /// Judges, writes and measures the answers to one data set.
-    fn add(
-        &mut self,
-        answers: Vec<Answer>,
-        judge: &Judge,
-        task: &TaskTable,
-        grades: Option<&Grades>,
-        labels: Option<&str>,
-    ) -> Result<(), StageError> {
+    fn add(&mut self, answers: Vec<Answer>, judge: &Judge, task: &TaskTable, others: &Others<'_>) -> Result<(), StageError> {
         self.context.pause(0)?;
         let mut judgements = judge.judge(&answers).map_err(failed)?;
-        if let Some(grades) = grades {
+        if let Some(grades) = &others.grades {
             for (answer, judgement) in answers.iter().zip(&mut judgements) {
                 let grade = grades.get(answer);
                 judgement.outcome.verdict = grade.verdict;
                 judgement.scores.extend(grade.score.map(|score| (JUDGE.to_owned(), score)));
             }
         }
+        for (answer, judgement) in answers.iter().zip(&mut judgements) {
+            if let Some(valid) = others.steps.get(answer) {
+                judgement.outcome.valid = Some(valid);
+            }
+        }
         let mut measured = measured(&answers, &judgements, judge, &task.groups);
-        if let Some(field) = labels {
+        if let Some(field) = others.labels {
             let verdicts = labelled(&answers, &judgements, field)?;
             measured.insert(metrics::names::AGREEMENT, metrics::agreement(&verdicts));
         }

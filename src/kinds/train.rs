@@ -13,7 +13,7 @@ use lab::stage::{FirstPrompt, ImpliedParam, Input, Kind, Output, PortType, Promp
 use learn::engine;
 use learn::model::{self, Architecture};
 use learn::tokenizer::TokenizerStyle;
-use learn::trainer::{self, ReadModel, Recipe, TrainError, TrainingData, TrainingProgress, TrainingRun};
+use learn::trainer::{self, Keep, ReadModel, Recipe, TrainError, TrainingData, TrainingProgress, TrainingRun};
 
 pub(super) static KIND: Kind = Kind {
     name: "train",
@@ -22,6 +22,7 @@ pub(super) static KIND: Kind = Kind {
         Input::one("data", PortType::Dataset),
         Input::maybe("base", PortType::Model),
         Input::list("vocabulary", PortType::Dataset, true),
+        Input::maybe(VALIDATION, PortType::Dataset),
     ],
     free: false,
     outputs: &[Output::of("model", PortType::Model)],
@@ -53,6 +54,19 @@ pub(super) static KIND: Kind = Kind {
             path: &["lora"],
             value: || Value::Null,
         },
+        // Before there was a validation set, no training had one.
+        ImpliedParam {
+            path: &["validate_every"],
+            value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["patience"],
+            value: || Value::Null,
+        },
+        ImpliedParam {
+            path: &["keep"],
+            value: || json!("last"),
+        },
     ],
     parse,
     schema: || schema_for!(Recipe),
@@ -61,6 +75,9 @@ pub(super) static KIND: Kind = Kind {
 
 /// The `model` of a stage that has the shape of its base.
 const BASE: &str = "base";
+
+/// The input with the rows of the held-out loss.
+const VALIDATION: &str = "validation";
 
 /// A training.
 struct TrainStage(Recipe);
@@ -94,6 +111,7 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
         );
     }
     check_frozen(&recipe)?;
+    check_validation(&recipe, given)?;
     check_lora(&recipe, given)?;
     Ok(Box::new(TrainStage(recipe)))
 }
@@ -106,6 +124,29 @@ fn check_frozen(recipe: &Recipe) -> Result<(), ParamError> {
     let named = engine::check_frozen(recipe.engine, &recipe.frozen);
     let checked = named.and_then(|()| shape.map_or(Ok(()), |shape| recipe.frozen.check(&shape)));
     checked.map_err(|error| ParamError::new("frozen", error.to_string()))
+}
+
+/// Refuses params of the held-out loss where there is none, before anything runs.
+fn check_validation(recipe: &Recipe, given: &[&str]) -> Result<(), ParamError> {
+    if given.contains(&VALIDATION) {
+        return Ok(());
+    }
+    let Recipe {
+        validate_every,
+        patience,
+        keep,
+        ..
+    } = recipe;
+    let asked = [
+        ("validate_every", validate_every.is_some()),
+        ("patience", patience.is_some()),
+        ("keep", *keep != Keep::Last),
+    ];
+    asked.iter().find(|(_, is_asked)| *is_asked).map_or(Ok(()), |(field, _)| {
+        let message =
+            format!("`{field}` is about the held-out loss; name the data set that it is computed on as `validation`, or leave it out");
+        Err(ParamError::new(field, message))
+    })
 }
 
 /// Refuses adapters that cannot be trained, before anything runs.
@@ -166,7 +207,8 @@ impl Stage for TrainStage {
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {
-        let rows = context.rows("data")?;
+        let (rows, validation) = (context.rows("data")?, context.rows(VALIDATION)?);
+        let has_validation = !context.list(VALIDATION).is_empty();
         let base = context.list("base").first().map(|folder| || model::load(folder));
         let run = TrainingRun {
             scratch: context.scratch,
@@ -179,6 +221,7 @@ impl Stage for TrainStage {
         let data = TrainingData {
             rows: &rows,
             vocabulary: &context.rows("vocabulary")?,
+            validation: has_validation.then_some(&validation),
             base: base.as_ref().map(|read| read as &ReadModel<'_>),
         };
         let trained = trainer::train(&self.0, &data, context.seed, &run).map_err(train_failed)?;
@@ -192,6 +235,9 @@ fn tell(context: &StageContext<'_>, reading: &TrainingProgress) {
         ("learning_rate", reading.learning_rate),
         ("tokens_per_second", reading.tokens_per_second),
     ];
+    let readings = readings
+        .into_iter()
+        .chain(reading.validation_loss.map(|loss| ("validation_loss", loss)));
     context.tell(reading.step, reading.steps, "steps", readings);
 }
 

@@ -17,7 +17,7 @@ pub struct Progress {
     pub total: u64,
     /// The unit: `steps`, `requests`, `rows`.
     pub unit: String,
-    /// Named readings at this moment: `loss`, `learning_rate`, `tokens_per_second`.
+    /// Named readings at this moment: `loss`, `validation_loss`, `learning_rate`, `tokens_per_second`.
     pub readings: BTreeMap<String, f64>,
 }
 

@@ -101,6 +101,7 @@ mod tests {
             bytes: 1,
             rows: Some(*rows),
             steps: *steps,
+            validation: None,
         };
         StageDetails {
             variant: variant

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use kinds::artifact::curve::ValidationSummary;
 use lab::hash::Digest;
 
 /// One node of the plan, with everything that decides its outputs.
@@ -66,6 +67,9 @@ pub struct OutputDetails {
     pub rows: Option<u64>,
     /// Of the solutions in a data set; `None` without solutions.
     pub steps: Option<StepRange>,
+    /// What the training of a model found on its validation set; `None` without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<ValidationSummary>,
 }
 
 /// The numbers of steps of some solutions.

@@ -31,8 +31,9 @@ fn training_curve(artifact: &Path) -> Vec<CurvePoint> {
         let readings = [
             ("gradient_norm", point.gradient_norm),
             ("learning_rate", point.learning_rate),
-            ("loss", Some(point.loss)),
+            ("loss", point.loss),
             ("tokens", point.tokens.map(|tokens| tokens as f64)),
+            ("validation_loss", point.validation_loss),
         ];
         let known = readings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         (point.step, known.collect())
@@ -70,6 +71,21 @@ fn scores(artifact: &Path) -> Vec<Vec<(String, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_held_out_loss_is_a_series_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = "{\"step\": 2, \"loss\": 0.5, \"validation_loss\": 0.75}\n{\"step\": 3, \"validation_loss\": 0.25}\n";
+        std::fs::write(folder.path().join("training.jsonl"), lines).unwrap();
+        let named = |values: &[(&str, f64)]| values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect::<Vec<_>>();
+        assert_eq!(
+            (TENSORBOARD.curve)(folder.path()),
+            [
+                (2, named(&[("loss", 0.5), ("validation_loss", 0.75)])),
+                (3, named(&[("validation_loss", 0.25)]))
+            ]
+        );
+    }
 
     #[test]
     fn a_program_s_numbers_are_scores_and_its_series_curves() {

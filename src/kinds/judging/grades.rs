@@ -160,11 +160,11 @@ pub fn question_about(answer: &Answer) -> Row {
 }
 
 /// The name of an answer: the id of its row, and what tells it from the other answers to it.
-fn name_of(answer: &Answer) -> String {
+pub(super) fn name_of(answer: &Answer) -> String {
     name(&answer.problem.id, answer.requested, answer.sample)
 }
 
-fn name(id: &str, requested: Option<u32>, sample: u32) -> String {
+pub(super) fn name(id: &str, requested: Option<u32>, sample: u32) -> String {
     match requested {
         Some(steps) => format!("{id} in {steps} steps #{sample}"),
         None => format!("{id} #{sample}"),

@@ -62,14 +62,15 @@ impl StageProgress {
     }
 }
 
-/// The most telling readings: the loss and the speed.
+/// The most telling readings: the losses and the speed.
 fn readings(progress: &Progress) -> impl Iterator<Item = String> + '_ {
-    let loss = progress.readings.get("loss").map(|loss| format!("loss {}", decimals(*loss)));
+    let losses = [("loss", "loss"), ("validation_loss", "held-out loss")].into_iter();
+    let losses = losses.filter_map(|(name, shown)| Some(format!("{shown} {}", decimals(*progress.readings.get(name)?))));
     let speed = progress
         .readings
         .get("tokens_per_second")
         .map(|speed| format!("{} tokens/s", thousands(*speed)));
-    loss.into_iter().chain(speed)
+    losses.chain(speed)
 }
 
 /// `0.0312`, and `1.2e9` for a number that has no use for four decimals.
@@ -130,6 +131,18 @@ mod tests {
         assert_eq!(
             running.status(seconds(114)),
             "2500/4000 steps, 14.0s, 28.0s left, loss 0.0312, 51.2k tokens/s"
+        );
+    }
+
+    #[test]
+    fn the_held_out_loss_stands_beside_that_of_the_step() {
+        let mut running = StageProgress::new(seconds(100));
+        let mut progress = at(2000);
+        progress.readings.insert("validation_loss".into(), 0.25);
+        running.progressed(seconds(102), &progress);
+        assert_eq!(
+            running.status(seconds(102)),
+            "2000/4000 steps, 2.0s, loss 0.0312, held-out loss 0.2500, 51.2k tokens/s"
         );
     }
 

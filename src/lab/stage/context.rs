@@ -163,12 +163,12 @@ impl StageContext<'_> {
     }
 
     /// Reports the stage's progress.
-    pub fn tell<const N: usize>(&self, done: u64, total: u64, unit: &str, readings: [(&str, f64); N]) {
+    pub fn tell<'r>(&self, done: u64, total: u64, unit: &str, readings: impl IntoIterator<Item = (&'r str, f64)>) {
         (self.progress)(Progress {
             done,
             total,
             unit: unit.to_owned(),
-            readings: BTreeMap::from(readings.map(|(name, value)| (name.to_owned(), value))),
+            readings: readings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         });
     }
 }

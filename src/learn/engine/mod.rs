@@ -49,6 +49,13 @@ pub struct Batch {
     pub lengths: Vec<usize>,
 }
 
+impl Batch {
+    /// Number of tokens that have a loss.
+    pub fn trained(&self) -> usize {
+        self.targets.iter().filter(|target| **target != IGNORED).count()
+    }
+}
+
 /// The result of one optimizer step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepResult {
@@ -163,6 +170,13 @@ pub trait TrainingEngine {
     /// # Errors
     /// When the engine's device fails or a batch does not fit the shape.
     fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepResult, EngineError>;
+
+    /// Mean cross-entropy over all trained tokens of `batches`, as [`TrainingEngine::step`] has it, but without dropout; 0 if there are none.
+    /// It changes nothing of what later steps compute. `batches` is read to its end, one batch at a time.
+    ///
+    /// # Errors
+    /// As [`TrainingEngine::step`].
+    fn loss(&mut self, batches: &mut dyn Iterator<Item = Batch>) -> Result<f64, EngineError>;
 
     /// Number of optimizer steps taken.
     fn steps(&self) -> u64;

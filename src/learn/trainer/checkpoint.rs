@@ -10,22 +10,40 @@ use safetensors::tensor::Dtype;
 
 use super::history::StepMetrics;
 use super::start::TrainingStart;
-use super::{Recipe, TrainError};
-use crate::dataset::Row;
+use super::validation::HeldOutLoss;
+use super::{Recipe, TrainError, TrainingData};
 use crate::engine::{EngineError, TensorGroup, TrainingEngine};
-use crate::model::{Array, StoredTensor, TensorFile, le_bytes, write_tensors};
+use crate::model::{Array, StoredTensor, TensorFile, Weights, le_bytes, write_tensors};
 
 const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
 /// The prefix of folders in which a checkpoint is being written.
 const UNFINISHED_PREFIX: &str = "checkpoint.unfinished";
 
+/// The prefix of the names of the best step's weights.
+const BEST_PREFIX: &str = "best/";
+
+/// What a training has done so far, besides the state of its engine.
+#[derive(Clone, Copy)]
+pub(super) struct Progress<'a> {
+    /// One entry for each step done.
+    pub(super) history: &'a [StepMetrics],
+    /// The held-out losses so far.
+    pub(super) held_out: &'a [HeldOutLoss],
+    /// The weights of the best step, if they are kept. They are part of the checkpoint, so that they are always those of its best step.
+    pub(super) best: Option<&'a Weights>,
+}
+
 /// Identifies a training by recipe, rows, start, seed and version of the program. Checkpoints of other trainings are ignored.
-pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &TrainingStart, seed: u64) -> Result<String, TrainError> {
-    let mut hasher = blake3::Hasher::new_derive_key("runner 2026 training checkpoint v2");
+pub(super) fn identity(recipe: &Recipe, data: &TrainingData<'_>, start: &TrainingStart, seed: u64) -> Result<String, TrainError> {
+    let mut hasher = blake3::Hasher::new_derive_key("runner 2026 training checkpoint v3");
     // The `Debug` format has every field, and floats with all digits.
     hasher.update(format!("{} {seed} {recipe:?}", env!("CARGO_PKG_VERSION")).as_bytes());
-    for row in rows {
-        hasher.update(format!("{row:?}").as_bytes());
+    for rows in [Some(data.rows), data.validation] {
+        // The number of rows tells where the one set ends and the other begins.
+        hasher.update(format!("{:?} ", rows.map(<[_]>::len)).as_bytes());
+        for row in rows.unwrap_or_default() {
+            hasher.update(format!("{row:?}").as_bytes());
+        }
     }
     hasher.update(format!("{:?} {}", start.shape, start.tokenizer.json()?).as_bytes());
     for (name, array) in &start.weights {
@@ -35,9 +53,9 @@ pub(super) fn identity(recipe: &Recipe, rows: &[Row], start: &TrainingStart, see
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Writes a checkpoint of the training `identity` to the folder `scratch`, replacing an earlier one: the state of `engine`, and the
-/// `history` with one entry per step.
-pub(super) fn write(engine: &dyn TrainingEngine, history: &[StepMetrics], scratch: &Path, identity: &str) -> Result<(), TrainError> {
+/// Writes a checkpoint of the training `identity` to the folder `scratch`, replacing an earlier one: the state of `engine`, and what was
+/// `done`.
+pub(super) fn write(engine: &dyn TrainingEngine, done: Progress<'_>, scratch: &Path, identity: &str) -> Result<(), TrainError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| TrainError::Write { path, error }
@@ -45,9 +63,15 @@ pub(super) fn write(engine: &dyn TrainingEngine, history: &[StepMetrics], scratc
     let parts =
         [TensorGroup::Weights, TensorGroup::First, TensorGroup::Second].map(|part| engine.tensors(part).map(|tensors| (part, tensors)));
     let parts = parts.into_iter().collect::<Result<Vec<_>, EngineError>>()?;
-    let shape = [history.len(), 3];
+    let Progress { history, held_out, best } = done;
+    let shapes = [[history.len(), 3], [held_out.len(), 2]];
     let numbers = history.iter().flat_map(|moment| [moment.loss, moment.gradient_norm, moment.tokens]);
-    let mut tensors = vec![("history".to_owned(), StoredTensor::f64(&shape, numbers))];
+    let mut tensors = vec![("history".to_owned(), StoredTensor::f64(&shapes[0], numbers))];
+    // Steps are far below the whole numbers that f64 has no more.
+    let numbers = held_out.iter().flat_map(|found| [found.step as f64, found.loss]);
+    tensors.push(("validation".to_owned(), StoredTensor::f64(&shapes[1], numbers)));
+    let kept = best.into_iter().flatten();
+    tensors.extend(kept.map(|(name, array)| (format!("{BEST_PREFIX}{name}"), StoredTensor::f32(&array.shape, &array.data))));
     for (part, named) in &parts {
         let named = named.iter();
         tensors.extend(named.map(|tensor| (stored_name(*part, &tensor.name), StoredTensor::f32(&tensor.shape, &tensor.data))));
@@ -121,6 +145,8 @@ pub(super) struct Checkpoint {
     file: TensorFile,
     /// One entry for each step done.
     pub(super) history: Vec<StepMetrics>,
+    /// The held-out losses so far.
+    pub(super) held_out: Vec<HeldOutLoss>,
 }
 
 impl Checkpoint {
@@ -141,24 +167,40 @@ impl Checkpoint {
         if expected != sum.finish() {
             return None;
         }
-        let (_, bytes) = bytes(&file, "history", Dtype::F64)?.ok()?;
-        let numbers: Vec<f64> = bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect();
-        let moments = numbers.as_chunks().0.iter();
+        let (moments, found) = (numbers(&file, "history")?, numbers(&file, "validation")?);
+        let moments = moments.as_chunks().0.iter();
         let history = moments.map(|&[loss, gradient_norm, tokens]| StepMetrics {
             loss,
             gradient_norm,
             tokens,
         });
+        let found = found.as_chunks().0.iter();
+        let held_out = found.map(|&[step, loss]| HeldOutLoss { step: step as u64, loss });
         Some(Self {
             history: history.collect(),
+            held_out: held_out.collect(),
             file,
         })
     }
 
+    /// The weights of the best step; `None` if none were kept.
+    pub(super) fn best(&self) -> Result<Option<Weights>, EngineError> {
+        let names = self.file.names();
+        let kept = names.iter().filter_map(|stored| Some((stored, stored.strip_prefix(BEST_PREFIX)?)));
+        let kept = kept.map(|(stored, name)| Ok((name.to_owned(), self.array(stored, name)?)));
+        let best = kept.collect::<Result<Weights, EngineError>>()?;
+        Ok((!best.is_empty()).then_some(best))
+    }
+
     /// One tensor.
     pub(super) fn tensor(&self, part: TensorGroup, name: &str) -> Result<Array, EngineError> {
+        self.array(&stored_name(part, name), name)
+    }
+
+    /// The tensor that is `stored` under a name of its group; messages have its own `name`.
+    fn array(&self, stored: &str, name: &str) -> Result<Array, EngineError> {
         let missing = || EngineError::Missing(name.to_owned());
-        let found = bytes(&self.file, &stored_name(part, name), Dtype::F32).ok_or_else(missing)?;
+        let found = bytes(&self.file, stored, Dtype::F32).ok_or_else(missing)?;
         let (shape, bytes) = found.map_err(|error| EngineError::Unreadable {
             name: name.to_owned(),
             error,
@@ -168,6 +210,12 @@ impl Checkpoint {
     }
 }
 
+/// The numbers of a tensor of f64, or `None` if there is none.
+fn numbers(file: &TensorFile, name: &str) -> Option<Vec<f64>> {
+    let (_, bytes) = bytes(file, name, Dtype::F64)?.ok()?;
+    Some(bytes.as_chunks().0.iter().map(|eight| f64::from_le_bytes(*eight)).collect())
+}
+
 /// Shape and bytes of a tensor of this type, or `None` if there is none.
 fn bytes(file: &TensorFile, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<usize>, Vec<u8>)>> {
     let info = file.info(name).filter(|info| info.dtype == dtype)?;
@@ -175,149 +223,4 @@ fn bytes(file: &TensorFile, name: &str, dtype: Dtype) -> Option<io::Result<(Vec<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dataset::Doc;
-    use crate::engine::{Batch, NamedTensor, ReadTensor, StepResult};
-    use crate::trainer::TrainingData;
-
-    /// An engine of one weight, whose moments are its tenth and its hundredth.
-    struct One([f32; 2]);
-
-    impl TrainingEngine for One {
-        fn step(&mut self, _: &[Batch], _: f64) -> Result<StepResult, EngineError> {
-            Err(EngineError::AllFrozen)
-        }
-
-        fn steps(&self) -> u64 {
-            1
-        }
-
-        fn trained(&self) -> usize {
-            self.0.len()
-        }
-
-        fn tensors(&self, part: TensorGroup) -> Result<Vec<NamedTensor<'_>>, EngineError> {
-            let factor = match part {
-                TensorGroup::Weights => return Ok(vec![NamedTensor::borrowed("a.b", &[2, 1], &self.0)]),
-                TensorGroup::First => 0.1,
-                TensorGroup::Second => 0.01,
-            };
-            Ok(vec![NamedTensor {
-                data: self.0.iter().map(|x| x * factor).collect(),
-                ..NamedTensor::borrowed("a.b", &[2, 1], &[])
-            }])
-        }
-
-        fn finish(self: Box<Self>) -> Result<crate::model::Weights, EngineError> {
-            self.weights()
-        }
-
-        fn restore(&mut self, _: u64, _: &mut ReadTensor<'_>) -> Result<(), EngineError> {
-            Err(EngineError::AllFrozen)
-        }
-    }
-
-    const HISTORY: [StepMetrics; 1] = [StepMetrics {
-        loss: 0.1 + 0.2,
-        gradient_norm: 1e-300,
-        tokens: 77.0,
-    }];
-
-    fn write_one(folder: &Path) {
-        write(&One([1.5, -1e-30]), &HISTORY, folder, "mine").unwrap();
-    }
-
-    #[test]
-    fn what_is_read_is_what_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        write_one(folder.path());
-        let checkpoint = Checkpoint::open(folder.path(), "mine").unwrap();
-        assert_eq!(checkpoint.history, HISTORY);
-        let engine = One([1.5, -1e-30]);
-        for part in [TensorGroup::Weights, TensorGroup::First, TensorGroup::Second] {
-            let array = checkpoint.tensor(part, "a.b").unwrap();
-            let tensors = engine.tensors(part).unwrap();
-            assert_eq!(
-                (array.shape.as_slice(), array.data.as_slice()),
-                (&*tensors[0].shape, &*tensors[0].data)
-            );
-        }
-        insta::assert_snapshot!(checkpoint.tensor(TensorGroup::First, "c").unwrap_err(), @"tensor `c` is missing");
-    }
-
-    #[test]
-    fn what_was_begun_and_not_finished_is_cleared() {
-        let folder = tempfile::tempdir().unwrap();
-        write_one(folder.path());
-        std::fs::create_dir(folder.path().join("checkpoint.unfinished1")).unwrap();
-        std::fs::write(folder.path().join("checkpoint.unfinished"), "").unwrap();
-        clear_unfinished(folder.path());
-        let names: Vec<_> = std::fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        assert_eq!(names, [CHECKPOINT_FILE]);
-    }
-
-    #[test]
-    fn foreign_damaged_and_missing_ones_are_none() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(Checkpoint::open(folder.path(), "mine").is_none());
-        write_one(folder.path());
-        assert!(Checkpoint::open(folder.path(), "mine").is_some());
-        assert!(Checkpoint::open(folder.path(), "yours").is_none());
-        let path = folder.path().join(CHECKPOINT_FILE);
-        let bytes = std::fs::read(&path).unwrap();
-        for length in [bytes.len() - 1, 100, 9, 8, 3, 0] {
-            std::fs::write(&path, &bytes[..length]).unwrap();
-            assert!(Checkpoint::open(folder.path(), "mine").is_none(), "{length}");
-        }
-        // Of full length, but its end never reached the disk.
-        let mut torn = bytes.clone();
-        torn[bytes.len() - 4..].fill(0);
-        std::fs::write(&path, torn).unwrap();
-        assert!(Checkpoint::open(folder.path(), "mine").is_none());
-        std::fs::write(&path, &bytes).unwrap();
-        assert!(Checkpoint::open(folder.path(), "mine").is_some());
-        std::fs::write(&path, [u8::MAX; 100]).unwrap();
-        assert!(Checkpoint::open(folder.path(), "mine").is_none());
-    }
-
-    #[test]
-    fn recipe_rows_start_and_seed_name_a_training() {
-        let recipe = Recipe::default();
-        let longer = Recipe {
-            steps: 2001,
-            ..Recipe::default()
-        };
-        let row = Row {
-            id: "1".to_owned(),
-            prompt: String::new(),
-            completion: String::new(),
-            step_num: 1,
-            answer: 1.into(),
-            doc: Doc::default(),
-        };
-        let rows = [row];
-        let data = TrainingData {
-            rows: &rows,
-            vocabulary: &[],
-            base: None,
-        };
-        let start = || TrainingStart::new(&recipe, &data, 1, None).unwrap();
-        let named = |recipe: &Recipe, rows: &[Row], start: &TrainingStart, seed| identity(recipe, rows, start, seed).unwrap();
-        let mine = named(&recipe, &rows, &start(), 1);
-        assert_eq!(mine, named(&recipe, &rows, &start(), 1));
-        let mut elsewhere = start();
-        elsewhere.weights.values_mut().next().unwrap().data[0] += 1.0;
-        for other in [
-            named(&longer, &rows, &start(), 1),
-            named(&recipe, &[], &start(), 1),
-            named(&recipe, &rows, &start(), 2),
-            named(&recipe, &rows, &elsewhere, 1),
-        ] {
-            assert_ne!(mine, other);
-        }
-    }
-}
+mod tests;

@@ -25,6 +25,25 @@ pub enum TrainError {
         rows: String,
     },
     #[error(
+        "there is nothing to measure in `validation`: it has no rows, or none of their tokens is trained on; check the output of the stage that makes it"
+    )]
+    NothingHeldOut,
+    #[error(
+        "{count} rows of `validation` are longer than the model's context of {context} tokens, the longest has {longest} (rows {rows}); raise `context` of the model or leave them out"
+    )]
+    HeldOutTooLong {
+        count: usize,
+        context: usize,
+        longest: usize,
+        rows: String,
+    },
+    #[error(
+        "the tokenizer has no token for {text:?} (row \"{row}\" of `validation`: {line:?}), since it is made of the training's rows; pass the validation set as `vocabulary` too"
+    )]
+    HeldOutUnknown { text: String, row: String, line: String },
+    #[error("training diverged at step {step}: held-out loss {loss}; lower `learning_rate`, raise `warmup` or lower `clip`")]
+    HeldOutDiverged { step: u64, loss: f64 },
+    #[error(
         "training diverged at step {step}: loss {loss}, gradient norm {gradient_norm} (rows {rows}); lower `learning_rate`, raise `warmup` or lower `clip`"
     )]
     Diverged {

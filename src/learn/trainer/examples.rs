@@ -162,6 +162,11 @@ impl<'a> Examples<'a> {
         self.examples.iter().map(|example| example.tokens.len()).collect()
     }
 
+    /// Number of tokens of all rows that are targets.
+    pub(super) fn targets(&self) -> usize {
+        self.examples.iter().map(Example::targets).sum()
+    }
+
     /// The sizes of the rows with these numbers, for estimates of memory.
     pub(super) fn sequences(&self, numbers: &[usize]) -> Vec<Sequence> {
         let examples = numbers.iter().filter_map(|&number| self.examples.get(number));

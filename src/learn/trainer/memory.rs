@@ -39,7 +39,7 @@ pub(super) fn check_weights_fit(shape: &ModelShape, memory: Option<u64>) -> Resu
     })
 }
 
-/// The options for training on `batches`. Activations are recomputed if the memory does not suffice otherwise. The engine takes and returns
+/// The options for training on `batches`, with a copy of `kept` bytes of some weights. Activations are recomputed if the memory does not suffice otherwise. The engine takes and returns
 /// the weights one by one. While it returns them they are in memory twice, but everything else is freed.
 ///
 /// # Errors
@@ -48,6 +48,7 @@ pub(super) fn choose_options(
     recipe: &Recipe,
     shape: &ModelShape,
     batches: &[Vec<Sequence>],
+    kept: usize,
     seed: u64,
     run: &TrainingRun<'_>,
 ) -> Result<Training, TrainError> {
@@ -65,16 +66,16 @@ pub(super) fn choose_options(
     let need = |dtype, threads, recompute| {
         let batches = batches.iter().map(Vec::as_slice);
         let need = engine::training_memory(recipe.engine, dtype, shape, &training(recompute), threads, batches)?;
-        let weights = need.weights.max(2 * shape.size() * size_of::<f32>()) + engine::PROGRAM_MEMORY;
+        let weights = (need.weights + kept).max(2 * shape.size() * size_of::<f32>()) + engine::PROGRAM_MEMORY;
         Some(MemoryEstimate { weights, ..need })
     };
-    let Some(kept) = need(recipe.dtype, threads, false) else {
+    let Some(all) = need(recipe.dtype, threads, false) else {
         return Ok(training(false));
     };
-    if kept.total() <= available {
+    if all.total() <= available {
         return Ok(training(false));
     }
-    let again = need(recipe.dtype, threads, true).unwrap_or(kept);
+    let again = need(recipe.dtype, threads, true).unwrap_or(all);
     if again.total() <= available {
         return Ok(training(true));
     }

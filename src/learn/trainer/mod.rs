@@ -11,6 +11,7 @@ mod schedule;
 mod session;
 mod start;
 pub mod training_curve;
+pub mod validation;
 
 use std::path::Path;
 
@@ -21,13 +22,15 @@ use crate::model::{Adapters, Architecture, Model, ModelError, ModelShape, Weight
 use crate::seed::Stream;
 
 pub use error::TrainError;
-pub use recipe::{Recipe, Schedule};
+pub use recipe::{Keep, Recipe, Schedule};
 pub use training_curve::TrainingPoint;
+pub use validation::ValidationSummary;
 
 use examples::Examples;
 use order::BatchOrder;
 use session::TrainingSession;
 use start::TrainingStart;
+use validation::Validation;
 
 /// Reads a model; every call returns the same one.
 pub type ReadModel<'a> = dyn Fn() -> Result<Model, ModelError> + 'a;
@@ -39,6 +42,8 @@ pub struct TrainingData<'a> {
     pub rows: &'a [Row],
     /// Rows whose texts are also covered by the tokenizer, although nothing is trained on them. Ignored if there is a base.
     pub vocabulary: &'a [Row],
+    /// Rows that are not trained on, on which the held-out loss is computed. They change no weight but by `patience` and `keep`.
+    pub validation: Option<&'a [Row]>,
     /// Reads the model from which training starts, instead of random weights. The new model gets its tokenizer and shape. If adapters are
     /// trained, it is called again to merge them at the end, so that the base's weights need not stay in memory.
     pub base: Option<&'a ReadModel<'a>>,
@@ -68,6 +73,8 @@ pub struct TrainingProgress {
     pub steps: u64,
     /// Loss of this step.
     pub loss: f64,
+    /// The held-out loss that was computed last.
+    pub validation_loss: Option<f64>,
     /// Learning rate of this step.
     pub learning_rate: f64,
     /// Mean since this process started training.
@@ -81,10 +88,12 @@ pub struct TrainedModel {
     pub model: Model,
     pub adapters: Option<Adapters>,
     pub curve: Vec<TrainingPoint>,
+    /// What was found on the validation set, if there is one.
+    pub validation: Option<ValidationSummary>,
 }
 
 impl TrainedModel {
-    /// Writes the model's folder, including `training.jsonl`. Equal trainings give equal bytes.
+    /// Writes the model's folder, including `training.jsonl`, and `validation.json` if there was a validation set. Equal trainings give equal bytes.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -92,6 +101,9 @@ impl TrainedModel {
         self.model.save(folder)?;
         if let Some(adapters) = &self.adapters {
             adapters.save(&folder.join("adapter"))?;
+        }
+        if let Some(summary) = &self.validation {
+            validation::write(folder, summary)?;
         }
         training_curve::write(folder, &self.curve)
     }
@@ -110,7 +122,7 @@ pub fn check_base(written: &Architecture, base: &Architecture) -> Result<(), Tra
 ///
 /// # Errors
 /// When there are no rows, a row is longer than the model's context, the base has another shape or no token for a character of a row, the
-/// loss is not finite, or the engine, a file or the tokenizer fails; [`TrainError::Stopped`] when `run.stop` returns true.
+/// validation set has nothing to measure, the loss is not finite, or the engine, a file or the tokenizer fails; [`TrainError::Stopped`] when `run.stop` returns true.
 pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &TrainingRun<'_>) -> Result<TrainedModel, TrainError> {
     let rows = data.rows;
     if rows.is_empty() {
@@ -125,15 +137,19 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
     let length = recipe.length(rows.len());
     recipe.frozen.check(&start.shape)?;
     let mut order = BatchOrder::new(seed, recipe.batch, examples.lengths(), length.curriculum);
-    let batches = memory::batches(recipe, &examples, &mut order, length.curriculum);
+    let validation = Validation::new(recipe, data, &start, length)?;
+    let mut batches = memory::batches(recipe, &examples, &mut order, length.curriculum);
+    batches.extend(validation.iter().flat_map(Validation::sequences));
     // The tables of rotary positions need to be only as long as the longest row.
     let longest = examples.lengths().into_iter().max().unwrap_or(1);
+    let longest = longest.max(validation.as_ref().map_or(1, Validation::longest));
     let read = ModelShape {
         context: start.shape.context.min(longest),
         ..start.shape.clone()
     };
-    let training = memory::choose_options(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
-    let identity = checkpoint::identity(recipe, rows, &start, seed)?;
+    let kept = validation::kept_bytes(recipe, &read, validation.is_some());
+    let training = memory::choose_options(recipe, &read, &batches, kept, Stream::new(seed, "dropout").bits(), run)?;
+    let identity = checkpoint::identity(recipe, data, &start, seed)?;
     let TrainingStart {
         mut tokenizer,
         shape,
@@ -150,6 +166,7 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
         order,
         identity,
         history: Vec::new(),
+        validation,
         recipe,
         length,
         examples,
@@ -157,9 +174,11 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
     };
     session.resume()?;
     session.go_on()?;
-    let TrainingSession { engine, history, .. } = session;
-    let trained = engine.finish()?;
-    let (weights, adapters) = finished(recipe, data, trained)?;
+    let found = session.validation.as_ref();
+    let held_out = found.map_or(&[][..], |validation| &validation.found);
+    let curve = history::curve(&session.history, held_out, recipe, length.steps);
+    let validation = found.and_then(|validation| validation.summary(session.history.len() as u64));
+    let (weights, adapters) = finished(recipe, data, session.finish()?)?;
     let model = Model {
         weights,
         prompt: recipe.prompt.clone(),
@@ -167,8 +186,12 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
         tokenizer,
         chat,
     };
-    let curve = history::curve(&history, recipe, length.steps);
-    Ok(TrainedModel { model, adapters, curve })
+    Ok(TrainedModel {
+        model,
+        adapters,
+        curve,
+        validation,
+    })
 }
 
 /// The weights of the trained model, and the adapters if they were trained.

@@ -84,6 +84,29 @@ pub struct Recipe {
     pub engine: Engine,
     /// The number format.
     pub dtype: Dtype,
+    /// Steps from one held-out loss on `validation` to the next. Left out: after each pass over `data`. The one after the last step is
+    /// always computed.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
+    pub validate_every: Option<u64>,
+    /// Training ends when the held-out loss has not been lower than its lowest for this number of evaluations in a row. Left out, it goes on
+    /// to its last step.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(range(min = 1))]
+    pub patience: Option<u64>,
+    /// The step whose weights the model gets.
+    pub keep: Keep,
+}
+
+/// The step whose weights a trained model gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The last step.
+    #[default]
+    Last,
+    /// The one with the lowest held-out loss; of equal ones the first.
+    Best,
 }
 
 /// How the learning rate falls after the warm-up.
@@ -122,6 +145,9 @@ impl Default for Recipe {
             lora: None,
             engine: Engine::default(),
             dtype: Dtype::default(),
+            validate_every: None,
+            patience: None,
+            keep: Keep::default(),
         }
     }
 }
@@ -219,6 +245,13 @@ fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> 
     match usize::deserialize(deserializer)? {
         0 => Err(D::Error::custom("0 is too small, it must be at least 1")),
         number if number > MAX_COUNT => Err(D::Error::custom(format!("{number} is too large, it must be at most {MAX_COUNT}"))),
+        number => Ok(number),
+    }
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(0) => Err(D::Error::custom("0 is too small, it must be at least 1")),
         number => Ok(number),
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::checkpoint::{self, Checkpoint};
+use super::checkpoint::{self, Checkpoint, Progress};
 use super::examples::Examples;
 use super::history::StepMetrics;
 use super::order::BatchOrder;
 use super::recipe::TrainingLength;
+use super::validation::{HeldOutLoss, Validation};
 use super::{Recipe, TrainError, TrainingProgress, TrainingRun, schedule};
-use crate::engine::{Batch, StepResult, TrainingEngine};
+use crate::engine::{Batch, EngineError, StepResult, TrainingEngine};
+use crate::model::Weights;
 
 /// The shortest time between checkpoints, and so the most that a killed process loses. It does not change the result.
 const MIN_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
@@ -40,6 +42,8 @@ pub(super) struct TrainingSession<'a> {
     pub(super) identity: String,
     /// One entry for each step done.
     pub(super) history: Vec<StepMetrics>,
+    /// The set for the held-out loss, if there is one.
+    pub(super) validation: Option<Validation<'a>>,
     pub(super) run: &'a TrainingRun<'a>,
 }
 
@@ -48,25 +52,31 @@ impl TrainingSession<'_> {
     pub(super) fn resume(&mut self) -> Result<(), TrainError> {
         checkpoint::clear_unfinished(self.run.scratch);
         if let Some(checkpoint) = Checkpoint::open(self.run.scratch, &self.identity) {
-            let steps = checkpoint.history.len() as u64;
-            let mut read = |part, name: &str| checkpoint.tensor(part, name);
-            let restored = self.engine.restore(steps, &mut read);
-            restored.map_err(|error| TrainError::Restore {
+            let failed = |error| TrainError::Restore {
                 path: checkpoint::path(self.run.scratch),
                 error,
-            })?;
+            };
+            let steps = checkpoint.history.len() as u64;
+            let mut read = |part, name: &str| checkpoint.tensor(part, name);
+            self.engine.restore(steps, &mut read).map_err(failed)?;
+            if let Some(validation) = &mut self.validation {
+                validation.best = checkpoint.best().map_err(failed)?;
+                validation.found = checkpoint.held_out;
+            }
             self.history = checkpoint.history;
         }
         Ok(())
     }
 
-    /// Trains until all steps are done.
+    /// Trains until all steps are done, or the held-out loss no longer improves.
     pub(super) fn go_on(&mut self) -> Result<(), TrainError> {
         let steps = self.length.steps;
-        let begun = Instant::now();
+        // The process may have been ended between a step and the held-out loss after it.
+        self.validate()?;
+        let mut begun = Instant::now();
         let mut due = begun + interval(presumed(self.engine.trained()));
         let mut tokens = 0.0;
-        while (self.history.len() as u64) < steps {
+        while (self.history.len() as u64) < steps && !self.is_over() {
             if (self.run.stop)() {
                 self.save()?;
                 return Err(TrainError::Stopped);
@@ -76,11 +86,16 @@ impl TrainingSession<'_> {
             let moment = self.step(step, learning_rate)?;
             self.history.push(moment);
             tokens += moment.tokens;
+            let before = Instant::now();
+            self.validate()?;
+            // It reads other tokens, which the speed does not count.
+            begun += before.elapsed();
             (self.run.progress)(TrainingProgress {
                 step: step + 1,
                 steps,
                 loss: moment.loss,
                 learning_rate,
+                validation_loss: self.validation.as_ref().and_then(|validation| Some(validation.found.last()?.loss)),
                 tokens_per_second: tokens / begun.elapsed().as_secs_f64().max(1e-9),
             });
             let before = Instant::now();
@@ -121,8 +136,56 @@ impl TrainingSession<'_> {
         })
     }
 
+    /// Whether the held-out loss no longer improves.
+    fn is_over(&self) -> bool {
+        self.validation.as_ref().is_some_and(Validation::is_over)
+    }
+
+    /// Computes the held-out loss, if it is due.
+    fn validate(&mut self) -> Result<(), TrainError> {
+        let step = self.history.len() as u64;
+        let Some(validation) = self.validation.as_mut().filter(|validation| validation.is_due(step)) else {
+            return Ok(());
+        };
+        let mut stopped = false;
+        let mut batches = validation.batches().map_while(|batch| {
+            stopped = stopped || (self.run.stop)();
+            (!stopped).then_some(batch)
+        });
+        let loss = self.engine.loss(&mut batches)?;
+        drop(batches);
+        if stopped {
+            // The next process computes it before anything else.
+            self.save()?;
+            return Err(TrainError::Stopped);
+        }
+        if !loss.is_finite() {
+            return Err(TrainError::HeldOutDiverged { step, loss });
+        }
+        if validation.add(HeldOutLoss { step, loss }) {
+            // Freed first, so that there is never more than one copy.
+            validation.best = None;
+            validation.best = Some(self.engine.weights()?);
+        }
+        Ok(())
+    }
+
+    /// The weights that the model gets: those of the last step, or of the best one.
+    pub(super) fn finish(self) -> Result<Weights, EngineError> {
+        match self.validation.and_then(|validation| validation.best) {
+            Some(best) => Ok(best),
+            None => self.engine.finish(),
+        }
+    }
+
     fn save(&self) -> Result<(), TrainError> {
-        checkpoint::write(&*self.engine, &self.history, self.run.scratch, &self.identity)
+        let validation = self.validation.as_ref();
+        let done = Progress {
+            history: &self.history,
+            held_out: validation.map_or(&[], |validation| &validation.found),
+            best: validation.and_then(|validation| validation.best.as_ref()),
+        };
+        checkpoint::write(&*self.engine, done, self.run.scratch, &self.identity)
     }
 }
 

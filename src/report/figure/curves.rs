@@ -13,6 +13,8 @@ pub struct LossCurve {
     pub place: StagePlace,
     /// Optimizer step and loss.
     pub points: Vec<(u64, f64)>,
+    /// Optimizer step and held-out loss; empty without a validation set.
+    pub held_out: Vec<(u64, f64)>,
 }
 
 pub(super) fn losses(curves: &[LossCurve]) -> Option<Figure> {
@@ -30,28 +32,45 @@ pub(super) fn losses(curves: &[LossCurve]) -> Option<Figure> {
         };
         panel(title, &own)
     });
+    let dashed = if curves.iter().any(|curve| !curve.held_out.is_empty()) {
+        "; dashed: of the tokens of the validation set"
+    } else {
+        ""
+    };
     Figure::new(
         "training",
         "Training curves",
-        "Cross-entropy of the tokens trained on, by optimizer step; geometric means over the seeds, with a band of one standard deviation of the logarithms.",
+        &format!(
+            "Cross-entropy of the tokens trained on, by optimizer step{dashed}; geometric means over the seeds, with a band of one standard deviation of the logarithms."
+        ),
         panels.collect(),
     )
 }
 
 fn panel(title: String, curves: &[&LossCurve]) -> Panel {
     let stages = distinct(curves.iter().map(|curve| curve.place.stage.as_str()));
-    let series = stages.iter().map(|stage| {
+    let series = stages.iter().flat_map(|stage| {
         let own: Vec<&&LossCurve> = curves.iter().filter(|curve| curve.place.stage == *stage).collect();
         let iteration = own.first().and_then(|curve| curve.place.iteration);
-        Series {
+        let trained = Series {
             name: (*stage).to_owned(),
             entry: None,
             // By iteration: the curves of one iteration look the same in all panels.
             style: SeriesStyle::Colour(iteration.and_then(|k| usize::try_from(k).ok()).unwrap_or(0)),
             form: SeriesForm::Line,
-            points: means(&own),
-        }
+            points: means(&own, |curve| &curve.points),
+        };
+        let points = means(&own, |curve| &curve.held_out);
+        let held_out = Series {
+            name: format!("{stage}, held out"),
+            // One point alone makes no line.
+            form: if points.len() > 1 { SeriesForm::Dashed } else { SeriesForm::Marked },
+            points,
+            ..trained.clone()
+        };
+        [Some(trained), (!held_out.points.is_empty()).then_some(held_out)]
     });
+    let series = series.flatten();
     let series: Vec<Series> = series.collect();
     let points = || series.iter().flat_map(|series| &series.points);
     Panel {
@@ -77,11 +96,11 @@ fn geometric(x: f64, losses: &BTreeMap<usize, f64>) -> Option<FigurePoint> {
     Some(FigurePoint { y, spread, ..point })
 }
 
-/// Means over the seeds at each step.
-fn means(curves: &[&&LossCurve]) -> Vec<FigurePoint> {
+/// Means over the seeds of some losses at each step.
+fn means(curves: &[&&LossCurve], losses: fn(&LossCurve) -> &[(u64, f64)]) -> Vec<FigurePoint> {
     let mut by_step: BTreeMap<u64, BTreeMap<usize, f64>> = BTreeMap::new();
     for curve in curves {
-        for (step, loss) in &curve.points {
+        for (step, loss) in losses(curve) {
             by_step.entry(*step).or_default().insert(curve.place.node, *loss);
         }
     }
@@ -89,4 +108,57 @@ fn means(curves: &[&&LossCurve]) -> Vec<FigurePoint> {
         .iter()
         .filter_map(|(step, losses)| geometric(*step as f64, losses))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(seed: usize, held_out: &[(u64, f64)]) -> LossCurve {
+        LossCurve {
+            place: StagePlace {
+                stage: "tuned".to_owned(),
+                variant: [("seed".to_owned(), seed.to_string())].into(),
+                iteration: None,
+                phase: "tuned".to_owned(),
+                node: seed,
+            },
+            points: vec![(1, 4.0), (2, 2.0), (3, 1.0)],
+            held_out: held_out.to_vec(),
+        }
+    }
+
+    #[test]
+    fn held_out_losses_are_a_dashed_line_of_the_same_colour() {
+        let plain = losses(&[curve(1, &[])]).unwrap();
+        assert_eq!(plain.panels()[0].series.len(), 1);
+        assert!(!plain.caption.contains("dashed"));
+        let figure = losses(&[curve(1, &[(2, 4.0), (3, 8.0)]), curve(2, &[(2, 1.0)])]).unwrap();
+        assert!(figure.caption.contains("dashed: of the tokens of the validation set"));
+        let series = &figure.panels()[0].series;
+        let [trained, held_out] = series.as_slice() else {
+            panic!("{series:?}")
+        };
+        assert_eq!((held_out.name.as_str(), held_out.form), ("tuned, held out", SeriesForm::Dashed));
+        assert_eq!((held_out.style, &trained.points), (trained.style, &plain_points(&[1, 2])));
+        let points: Vec<(f64, f64)> = held_out
+            .points
+            .iter()
+            .map(|point| (point.x, (point.y * 1e9).round() / 1e9))
+            .collect();
+        assert_eq!(points, [(2.0, 2.0), (3.0, 8.0)]);
+        let svg = figure.drawn()[0].svg("");
+        assert_eq!(svg.matches("class=\"dashed\"").count(), 1);
+        // The line opens the stages of both seeds, although the second one ended before its last point.
+        assert_eq!(held_out.points[0].nodes, [1, 2]);
+        assert_eq!(svg.matches("data-stages=\"1 2\"").count(), 2, "{svg}");
+        let once = losses(&[curve(1, &[(3, 8.0)])]).unwrap();
+        assert_eq!(once.panels()[0].series[1].form, SeriesForm::Marked);
+    }
+
+    fn plain_points(nodes: &[usize]) -> Vec<FigurePoint> {
+        let curves: Vec<LossCurve> = nodes.iter().map(|node| curve(*node, &[])).collect();
+        let curves: Vec<&LossCurve> = curves.iter().collect();
+        means(&curves.iter().collect::<Vec<_>>(), |curve| &curve.points)
+    }
 }

@@ -32,6 +32,7 @@ pub(super) fn swatch(entry: &LegendEntry<'_>, x: f64, y: f64) -> String {
             shape(i)
         ),
         (SeriesForm::Dots, SeriesStyle::Colour(i)) => format!("<path class=\"mark\" transform=\"translate(10 0)\" d=\"{}\"/>", shape(i)),
+        (SeriesForm::Dashed, _) => "<g class=\"dashed\"><path class=\"line\" d=\"M0 0H20\"/></g>".to_owned(),
         _ => "<path class=\"line\" d=\"M0 0H20\"/>".to_owned(),
     };
     format!("<g class=\"{}\" transform=\"translate({x} {y})\">{drawn}</g>", entry.style.class())

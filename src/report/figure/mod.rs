@@ -97,6 +97,8 @@ enum SeriesForm {
     Marked,
     /// A line without marks, for many points.
     Line,
+    /// The same, dashed, for other numbers of what a line shows.
+    Dashed,
     /// Marks alone.
     Dots,
     /// A thin line behind another one, of which it has the numbers before they were smoothed.

@@ -116,10 +116,15 @@ impl Panel {
         let mut text = format!("<g class=\"{}\">", series.style.class());
         match series.form {
             SeriesForm::Bars => points.iter().for_each(|point| text += &self.bar(series, point, place, bars)),
-            SeriesForm::Line => {
+            SeriesForm::Line | SeriesForm::Dashed => {
                 text += &bands();
-                // All points of a line come from the same stages, so the line opens them.
-                let opens = points.last().filter(|point| !point.nodes.is_empty());
+                let lines = || match series.form {
+                    SeriesForm::Dashed => format!("<g class=\"dashed\">{}</g>", lines()),
+                    _ => lines(),
+                };
+                // The line opens the stages of its points. Those of a training that ended early are not in the last ones.
+                let opens = points.iter().max_by_key(|point| point.nodes.len());
+                let opens = opens.filter(|point| !point.nodes.is_empty());
                 text += &opens.map_or_else(lines, |point| marked(point, &series.name, &lines()));
             }
             SeriesForm::Faint => text += &format!("<g class=\"faint\">{}</g>", lines()),

@@ -20,6 +20,7 @@ use crate::figure::LossCurve;
 use crate::page::{PageData, PageSamples};
 use crate::scores::{KeptSkips, Scores, StagePlace};
 use kinds::artifact;
+use kinds::artifact::curve::TrainingPoint;
 use kinds::metrics::{self as task_metrics, Outcome, names};
 use lab::plan::Selection;
 use lab::plan::{Node, Plan, PlanEntry, StageState};
@@ -144,10 +145,14 @@ impl<'a> Gatherer<'a> {
                 problem: format!("is not what `train` writes: {error}"),
             })?;
             let Some(points) = curve else { continue };
-            let points: Vec<(u64, f64)> = points.iter().map(|point| (point.step, point.loss)).collect();
+            let of = |loss: fn(&TrainingPoint) -> Option<f64>| -> Vec<(u64, f64)> {
+                points.iter().filter_map(|point| Some((point.step, loss(point)?))).collect()
+            };
+            let (points, held_out) = (of(|point| point.loss), of(|point| point.validation_loss));
             all.extend(self.places(index, node).into_iter().map(|place| LossCurve {
                 place,
                 points: points.clone(),
+                held_out: held_out.clone(),
             }));
         }
         Ok(all)

@@ -4,7 +4,7 @@ use petgraph::graph::NodeIndex;
 
 use crate::record_text::acceptance;
 use crate::stage_details::{InputDetails, OutputDetails, StageDetails, StageRun, StageStatus, StepRange};
-use kinds::artifact::data_set;
+use kinds::artifact::{curve, data_set};
 use lab::plan::{self, Node, Plan, PlanEntry};
 use lab::stage::PortType;
 use lab::store::{Record, Store, StoreError};
@@ -94,6 +94,9 @@ fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<OutputDetails> 
                 _ => None,
             },
             steps: step_range(&steps),
+            validation: (type_of(port) == Some(PortType::Model))
+                .then(|| curve::read_summary(&path))
+                .flatten(),
         }
     };
     entry.outputs.iter().map(output).collect()

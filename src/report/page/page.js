@@ -40,9 +40,15 @@
     const source = from ? element("button", { type: "button", "data-stages": input.stage }, titleOf(from) + "." + input.output) : "";
     return [input.port, element("span", null, source, " ", digest(input.digest))];
   };
+  const heldOut = (found) => {
+    if (!found) return "";
+    const early = found.stopped_early ? ", stopped early" : "";
+    return "; held-out loss " + found.best_loss.toPrecision(4) + " at best, after step " + found.best_step + "; weights of step " + found.kept_step + early;
+  };
   const outputOf = (output) => {
     const rows = output.rows === null ? "" : output.rows.toLocaleString("en") + " rows, ";
-    return [output.port, element("span", null, digest(output.digest), " (" + rows + output.bytes.toLocaleString("en") + " bytes)")];
+    const size = " (" + rows + output.bytes.toLocaleString("en") + " bytes)";
+    return [output.port, element("span", null, digest(output.digest), size + heldOut(output.validation))];
   };
   const ranOf = (ran) => [
     ["began", ran.at + " UTC"],

@@ -3,7 +3,7 @@
 use std::fs;
 
 use insta::assert_snapshot;
-use kinds::artifact::metrics;
+use kinds::artifact::{curve, metrics};
 use kinds::metrics::{MetricMap, names};
 use learn::dataset::{self, Answer, Prompt, Row};
 use serde_json::Value;
@@ -168,6 +168,35 @@ fn what_is_trained_is_answered_kept_and_measured() {
         (Some(1.0), Some(2.0)),
         "{sets:?}"
     );
+}
+
+#[test]
+fn a_training_tells_its_held_out_loss_and_ends_early() {
+    let rows = two_rows();
+    // As likely as the right one until the rows are learned by heart.
+    let wrong = Row {
+        completion: rows[1].completion.clone(),
+        ..rows[0].clone()
+    };
+    let params = "steps = 150\nbatch = 4\nvalidate_every = 10\npatience = 2\nkeep = 'best'\nmodel = { width = 32, layers = 1, heads = 2 }";
+    let train = Bench::new("train", params).rows("data", &rows).rows("validation", &[wrong]);
+    let model = train.run().unwrap().join("model");
+    let summary = curve::read_summary(&model).unwrap();
+    assert!(summary.stopped_early && summary.kept_step == summary.best_step, "{summary:?}");
+    let told = train.told.borrow();
+    let last = told.last().unwrap();
+    assert_eq!((last.done, last.total), (summary.best_step + 20, 150));
+    let losses: Vec<f64> = told
+        .iter()
+        .filter_map(|told| told.readings.get("validation_loss").copied())
+        .collect();
+    // From the tenth step on, each has the one that was computed last.
+    assert_eq!(losses.len() as u64, last.done - 9);
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(least, summary.best_loss);
+    let curve = curve::read(&model).unwrap().unwrap();
+    assert_eq!(curve.last().unwrap().validation_loss, losses.last().copied());
+    assert_snapshot!(Bench::new("train", "").rows("data", &rows).rows("validation", &[]).run().unwrap_err(), @"there is nothing to measure in `validation`: it has no rows, or none of their tokens is trained on; check the output of the stage that makes it");
 }
 
 #[test]

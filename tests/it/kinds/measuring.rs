@@ -170,6 +170,40 @@ fn a_judge_is_compared_with_labels() {
     "#);
 }
 
+/// A program says of which answers the steps are valid, in place of the task.
+#[test]
+fn a_program_says_which_steps_are_valid() {
+    let answer = |id: &str| Answer {
+        problem: Row {
+            id: id.to_owned(),
+            ..walk()
+        },
+        requested: None,
+        sample: 0,
+        response: "North. Left, Right\nEast.\nThus, the answer is North.".to_owned(),
+        tokens: 9,
+        failed: None,
+        cut: false,
+        choices: None,
+    };
+    let lines = ["a", "b", "c"].map(|id| serde_json::to_string(&answer(id)).unwrap());
+    let bench = || Bench::new("measure", "").task("direction").text("answers", &lines.join("\n"));
+    let valid = |bench: Bench| {
+        let set = metrics::read(&bench.run().unwrap().join("metrics")).unwrap().remove(0);
+        (
+            set.number(names::VALID),
+            set.number(names::VALID_RIGHT),
+            set.number(names::ACCURACY),
+        )
+    };
+    assert_eq!(valid(bench()), (Some(0.0), Some(0.0), Some(1.0)));
+    // Of the third, the task alone says it.
+    let said = "{\"id\": \"a\", \"valid\": [true, true]}\n{\"id\": \"b\", \"valid\": true}\n";
+    let (all, right, accuracy) = valid(bench().text("steps", said));
+    assert_eq!((all, right, accuracy), (Some(2.0 / 3.0), Some(2.0 / 3.0), Some(1.0)));
+    insta::assert_snapshot!(bench().text("steps", "{\"id\": \"a\"}").run().unwrap_err(), @"");
+}
+
 #[test]
 fn each_input_is_a_set() {
     let bench = Bench::new("measure", "").text("answers", "").text("answers", "");

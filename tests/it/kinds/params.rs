@@ -160,6 +160,35 @@ fn what_is_frozen_is_checked_against_the_model_and_left_out_where_it_is_nothing(
 }
 
 #[test]
+fn params_of_the_held_out_loss_need_a_validation_set() {
+    for (params, message) in [
+        (
+            "validate_every = 5",
+            "validate_every: `validate_every` is about the held-out loss; name the data set that it is computed on as `validation`, or leave it out",
+        ),
+        (
+            "patience = 5",
+            "patience: `patience` is about the held-out loss; name the data set that it is computed on as `validation`, or leave it out",
+        ),
+        (
+            "keep = 'best'",
+            "keep: `keep` is about the held-out loss; name the data set that it is computed on as `validation`, or leave it out",
+        ),
+    ] {
+        let error = parse_given("train", params, &["data"]).err().unwrap();
+        assert_eq!(format!("{}: {}", error.path.join("."), error.problem), message);
+        assert!(parse_given("train", params, &["data", "validation"]).is_ok(), "{params}");
+    }
+    assert_snapshot!(refusal("train", "patience = 0"), @"patience: 0 is too small, it must be at least 1");
+    assert_snapshot!(refusal("train", "validate_every = 0"), @"validate_every: 0 is too small, it must be at least 1");
+    assert_snapshot!(refusal("train", "keep = 'first'"), @r#"keep: no `first` (known: last, best)"#);
+    // What says nothing else than before is no part of the key.
+    let params = |params: &str| kind("train").key_params(parse_given("train", params, &["data", "validation"]).unwrap().as_ref());
+    assert_eq!(params("keep = 'last'"), key_params("train", ""));
+    assert_eq!(params("patience = 2")["patience"], json!(2));
+}
+
+#[test]
 fn a_base_brings_its_tokenizer_and_its_shape() {
     let wrong = |params, given: &[&str]| {
         let error = parse_given("train", params, given).err().unwrap();

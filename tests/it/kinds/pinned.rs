@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::bench::{kind, parse_given};
 
 /// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
-const KEYS: [(&str, &str, &[&str], &str); 23] = [
+const KEYS: [(&str, &str, &[&str], &str); 25] = [
     (
         "command",
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }",
@@ -80,6 +80,13 @@ const KEYS: [(&str, &str, &[&str], &str); 23] = [
         "model = { width = 32, heads = 2, head_dim = 8, qkv_bias = true }\nsteps = 7",
         &["data"],
         "003b6f77cec4",
+    ),
+    ("train", "", &["data", "validation"], "6548d6694067"),
+    (
+        "train",
+        "validate_every = 10\npatience = 3\nkeep = 'best'",
+        &["data", "validation"],
+        "16695fe7a41d",
     ),
 ];
 

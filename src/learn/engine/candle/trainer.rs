@@ -7,7 +7,7 @@ use candle_core::{Device, Error, Tensor, Var};
 use super::adamw::AdamW;
 use super::network::Network;
 use super::{loss, named, pool, tensor, tensors};
-use crate::engine::{Batch, EngineError, IGNORED, NamedTensor, Optimizer, ReadTensor, StepResult, TensorGroup, TrainingEngine};
+use crate::engine::{Batch, EngineError, NamedTensor, Optimizer, ReadTensor, StepResult, TensorGroup, TrainingEngine};
 use crate::model::lora::adapter_names;
 use crate::model::{Lora, ModelShape, Weights};
 
@@ -104,13 +104,17 @@ impl CandleTrainer {
         })
     }
 
+    /// The decoder with the adapters as they are now; `None` without adapters.
+    fn merged(&self) -> Result<Option<Network>, EngineError> {
+        let merged = self.adapted.as_ref().map(|adapted| adapted.network(&self.weights, &self.device));
+        merged.transpose()
+    }
+
     /// The mean loss over `batches` and its gradient by the weights' names.
     pub(super) fn gradients(&self, batches: &[Batch]) -> Result<(f64, BTreeMap<String, Tensor>), EngineError> {
-        let trained = batches.iter().flat_map(|batch| &batch.targets).filter(|&&target| target != IGNORED);
-        let share = 1.0 / trained.count().max(1) as f64;
-        // Merged again, since the adapters have changed.
-        let merged = self.adapted.as_ref().map(|adapted| adapted.network(&self.weights, &self.device));
-        let merged = merged.transpose()?;
+        let trained: usize = batches.iter().map(Batch::trained).sum();
+        let share = 1.0 / trained.max(1) as f64;
+        let merged = self.merged()?;
         let network = merged.as_ref().unwrap_or(&self.network);
         let mut mean = 0.0;
         let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
@@ -145,6 +149,21 @@ impl TrainingEngine for CandleTrainer {
         } = self;
         let gradient_norm = pool.install(|| optimizer.step(weights, &gradients, learning_rate))?;
         Ok(StepResult { loss, gradient_norm })
+    }
+
+    fn loss(&mut self, batches: &mut dyn Iterator<Item = Batch>) -> Result<f64, EngineError> {
+        let merged = self.pool.install(|| self.merged())?;
+        let network = merged.as_ref().unwrap_or(&self.network);
+        let (mut sum, mut tokens) = (0.0, 0);
+        for batch in batches {
+            tokens += batch.trained();
+            let loss = self.pool.install(|| match loss::summed(network, &batch, &self.device)? {
+                Some(loss) => Ok::<_, EngineError>(f64::from(loss.to_scalar::<f32>()?)),
+                None => Ok(0.0),
+            });
+            sum += loss?;
+        }
+        Ok(sum * (1.0 / tokens.max(1) as f64))
     }
 
     fn steps(&self) -> u64 {

@@ -55,7 +55,8 @@ pub struct AdapterBuffers<T> {
 /// The dropout mask and the buffers that a pass needs for the adapters of a matrix.
 #[derive(Debug)]
 pub struct AdapterPass<'a, T> {
-    pub mask: DropoutMask,
+    /// `None`: nothing is dropped.
+    pub mask: Option<DropoutMask>,
     pub buffers: &'a mut AdapterBuffers<T>,
 }
 
@@ -139,11 +140,23 @@ impl<T: Element> PackedAdapter<T> {
         }
     }
 
+    /// The mask, if a share of the numbers is dropped.
+    fn dropping(&self, mask: Option<DropoutMask>) -> Option<DropoutMask> {
+        mask.filter(|_| self.dropout > 0.0)
+    }
+
     /// Computes `inner` from `x`, and with dropout also `dropped`.
-    fn project(&self, cpu: Instructions, x: RowView<'_>, mask: DropoutMask, buffers: &mut AdapterBuffers<T>, converted: &mut Vec<T>) {
+    fn project(
+        &self,
+        cpu: Instructions,
+        x: RowView<'_>,
+        mask: Option<DropoutMask>,
+        buffers: &mut AdapterBuffers<T>,
+        converted: &mut Vec<T>,
+    ) {
         let (rows, width, ranks) = (x.count, x.width, self.ranks());
         fit(&mut buffers.inner, rows * ranks);
-        let x = if self.dropout > 0.0 {
+        let x = if let Some(mask) = self.dropping(mask) {
             fit(&mut buffers.dropped, rows * width);
             buffers.dropped.copy_from_slice(&x.data[..rows * width]);
             drop_out(&mut buffers.dropped, width, self.dropout, mask);
@@ -184,9 +197,9 @@ impl<T: Element> PackedAdapter<T> {
             return;
         }
         let gradient = RowView::dense(&buffers.gradient, rows, self.ranks());
-        if self.dropout == 0.0 {
+        let Some(mask) = self.dropping(mask) else {
             return self.a.apply_back(cpu, gradient, RowViewMut::new(dx, width), true, converted);
-        }
+        };
         fit(&mut buffers.dropped, rows * width);
         let dropped = RowViewMut::new(&mut buffers.dropped, width);
         self.a.apply_back(cpu, gradient, dropped, false, converted);
@@ -199,7 +212,7 @@ impl<T: Element> PackedAdapter<T> {
         let AdapterPass { mask, buffers } = pass;
         let (rows, width, ranks) = (x.count, x.width, self.ranks());
         self.project(cpu, x, mask, buffers, converted);
-        let x = if self.dropout > 0.0 { &buffers.dropped } else { x.data };
+        let x = if self.dropping(mask).is_some() { &buffers.dropped } else { x.data };
         pack(cpu, x, width, rows, width, panels);
         buffers.panels.resize_with(self.parts.len(), Vec::new);
         for (part, panels) in self.parts.iter().zip(&mut buffers.panels) {

@@ -85,8 +85,8 @@ pub struct LayerGradients<T> {
 pub struct MicroBatch<T> {
     /// Its tokens within the batch.
     pub tokens: Range<usize>,
-    /// Hash of the step and the batch, for the adapters' dropout.
-    pub dropout_key: u64,
+    /// Hash of the step and the batch, for the adapters' dropout. `None`: nothing is dropped.
+    pub dropout_key: Option<u64>,
     /// The lengths of its sequences.
     pub lengths: Vec<usize>,
     /// Indices of the tokens that are trained on, ascending.
@@ -122,11 +122,13 @@ impl<T: Element> MicroBatch<T> {
         }
     }
 
-    /// The dropout masks of the matrices of a layer.
-    pub fn dropout_masks(&self, layer: usize) -> [DropoutMask; 4] {
-        std::array::from_fn(|place| DropoutMask {
-            key: mix(self.dropout_key ^ mix((4 * layer + place) as u64)),
-            first: self.tokens.start,
+    /// The dropout masks of the matrices of a layer. `None`: nothing is dropped.
+    pub fn dropout_masks(&self, layer: usize) -> [Option<DropoutMask>; 4] {
+        std::array::from_fn(|place| {
+            self.dropout_key.map(|key| DropoutMask {
+                key: mix(key ^ mix((4 * layer + place) as u64)),
+                first: self.tokens.start,
+            })
         })
     }
 

@@ -34,15 +34,22 @@ pub struct OutputLayer<T> {
 }
 
 impl<T: Element> OutputLayer<T> {
-    /// Computes the loss of rows of the final norm and their targets, and replaces the rows by the gradient of `weight` times that loss.
-    pub fn score(&mut self, parameters: &Parameters<T>, rows: &mut [f32], targets: &[u32], weight: f32) {
+    /// Computes the loss of rows of the final norm and their targets, and leaves the gradient of `weight` times that loss in the logits.
+    pub fn measure(&mut self, parameters: &Parameters<T>, rows: &[f32], targets: &[u32], weight: f32) {
         let (cpu, width, vocabulary) = (parameters.cpu, parameters.shape.width, parameters.shape.vocabulary);
-        let (count, stride, head) = (targets.len(), logits_stride(vocabulary), &parameters.head);
+        let (count, stride) = (targets.len(), logits_stride(vocabulary));
         self.rows = count;
         fit(&mut self.logits, count * stride);
         let (x, y) = (RowView::dense(rows, count, width), RowViewMut::new(&mut self.logits, stride));
-        head.apply(cpu, x, y, false, &mut self.converted);
+        parameters.head.apply(cpu, x, y, false, &mut self.converted);
         self.loss = cross_entropy::backward(cpu, &mut self.logits, stride, vocabulary, targets, weight);
+    }
+
+    /// Computes the loss of rows of the final norm and their targets, and replaces the rows by the gradient of `weight` times that loss.
+    pub fn score(&mut self, parameters: &Parameters<T>, rows: &mut [f32], targets: &[u32], weight: f32) {
+        self.measure(parameters, rows, targets, weight);
+        let (cpu, width, vocabulary) = (parameters.cpu, parameters.shape.width, parameters.shape.vocabulary);
+        let (count, stride, head) = (targets.len(), logits_stride(vocabulary), &parameters.head);
         let logits = RowView {
             data: &self.logits,
             count,

@@ -40,6 +40,17 @@ impl<T: Element> TrainingEngine for CpuTrainer<T> {
         Ok(pool.install(|| state.step(batches, learning_rate)))
     }
 
+    fn loss(&mut self, batches: &mut dyn Iterator<Item = Batch>) -> Result<f64, EngineError> {
+        let Self { pool, state } = self;
+        let (mut sum, mut tokens) = (0.0, 0);
+        for batch in batches {
+            check::batch(&state.parameters.shape, &batch)?;
+            tokens += batch.trained();
+            sum += pool.install(|| state.summed_loss(&batch));
+        }
+        Ok(sum * (1.0 / tokens.max(1) as f64))
+    }
+
     fn steps(&self) -> u64 {
         self.state.optimizer.steps
     }

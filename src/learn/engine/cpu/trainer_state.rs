@@ -13,7 +13,7 @@ use super::output_layer::{OutputLayer, chunk};
 use super::parameters::Parameters;
 #[cfg(test)]
 use crate::engine::state::arrays;
-use crate::engine::{Batch, IGNORED, NamedTensor, StepResult, Training};
+use crate::engine::{Batch, NamedTensor, StepResult, Training};
 #[cfg(test)]
 use crate::model::Weights;
 
@@ -66,11 +66,7 @@ impl<T: Element> TrainerState<T> {
 
     /// Computes the gradient of the mean loss over the batches' trained tokens, and returns that loss.
     pub fn differentiate(&mut self, batches: &[Batch]) -> f64 {
-        let trained = batches
-            .iter()
-            .flat_map(|batch| &batch.targets)
-            .filter(|target| **target != IGNORED)
-            .count();
+        let trained: usize = batches.iter().map(Batch::trained).sum();
         let weight = 1.0 / trained.max(1) as f64;
         self.gradient.fill(0.0);
         let losses = batches.iter().enumerate().map(|(number, batch)| {
@@ -78,6 +74,40 @@ impl<T: Element> TrainerState<T> {
             self.add_gradient(batch, weight as f32, dropout_key)
         });
         losses.sum::<f64>() * weight
+    }
+
+    /// The summed loss of a batch's trained tokens, without dropout. Nothing else is computed: its buffers are those of a step, which writes
+    /// them anew.
+    pub fn summed_loss(&mut self, batch: &Batch) -> f64 {
+        let mut ranges = std::mem::take(&mut self.ranges);
+        cut_batch(&batch.lengths, &mut ranges);
+        let block = block_size(batch.tokens.len(), ranges.len(), rayon::current_num_threads());
+        let mut loss = 0.0;
+        for ranges in ranges.chunks(block) {
+            let count = ranges.len();
+            self.forward_block(batch, ranges, None, |parameters, head, micro_batch| {
+                let (rows, targets) = micro_batch.output_rows(parameters.shape.width);
+                head.measure(parameters, rows, targets, 1.0);
+                micro_batch.loss = head.loss;
+            });
+            let Self {
+                parameters,
+                micro_batches,
+                chunks,
+                ..
+            } = self;
+            for micro_batch in &mut micro_batches[..count] {
+                if !is_short(micro_batch) {
+                    let measure =
+                        |head: &mut OutputLayer<T>, rows: &mut [f32], targets: &[u32]| head.measure(parameters, rows, targets, 1.0);
+                    in_chunks(parameters, micro_batch, chunks, measure, |_| ());
+                }
+                // One by one, as in a step.
+                loss += micro_batch.loss;
+            }
+        }
+        self.ranges = ranges;
+        loss
     }
 
     /// The gradient by the weights' names.
@@ -106,8 +136,14 @@ impl<T: Element> TrainerState<T> {
         loss
     }
 
-    /// Adds the gradient of a block of micro-batches.
-    fn add_block(&mut self, batch: &Batch, ranges: &[MicroBatchRange], weight: f32, dropout_key: u64) {
+    /// Runs the decoder over a block of micro-batches, and then `short` on each whose rows the output layer processes all at once.
+    fn forward_block(
+        &mut self,
+        batch: &Batch,
+        ranges: &[MicroBatchRange],
+        dropout_key: Option<u64>,
+        short: impl Fn(&Parameters<T>, &mut OutputLayer<T>, &mut MicroBatch<T>) + Sync,
+    ) {
         let count = ranges.len();
         if self.micro_batches.len() < count {
             self.micro_batches.resize_with(count, MicroBatch::default);
@@ -121,11 +157,19 @@ impl<T: Element> TrainerState<T> {
             micro_batch.dropout_key = dropout_key;
             micro_batch.forward(parameters, batch);
             if is_short(micro_batch) {
-                let (rows, targets) = micro_batch.output_rows(parameters.shape.width);
-                head.score(parameters, rows, targets, weight);
-                micro_batch.loss = head.loss;
-                micro_batch.backward_last(parameters);
+                short(parameters, head, micro_batch);
             }
+        });
+    }
+
+    /// Adds the gradient of a block of micro-batches.
+    fn add_block(&mut self, batch: &Batch, ranges: &[MicroBatchRange], weight: f32, dropout_key: u64) {
+        let count = ranges.len();
+        self.forward_block(batch, ranges, Some(dropout_key), |parameters, head, micro_batch| {
+            let (rows, targets) = micro_batch.output_rows(parameters.shape.width);
+            head.score(parameters, rows, targets, weight);
+            micro_batch.loss = head.loss;
+            micro_batch.backward_last(parameters);
         });
         self.add_output_layer(count, weight);
         let Self {
@@ -173,7 +217,9 @@ impl<T: Element> TrainerState<T> {
             if !is_short(&micro_batches[index]) {
                 jobs.head(parameters, &heads[scored..index], gradient);
                 scored = index + 1;
-                add_long(parameters, jobs, &mut micro_batches[index], chunks, weight, gradient);
+                let score = |head: &mut OutputLayer<T>, rows: &mut [f32], targets: &[u32]| head.score(parameters, rows, targets, weight);
+                let add = |heads: &[OutputLayer<T>]| jobs.head(parameters, heads, gradient);
+                in_chunks(parameters, &mut micro_batches[index], chunks, score, add);
             }
         }
         jobs.head(parameters, &heads[scored..count], gradient);
@@ -199,14 +245,14 @@ fn is_short<T: Element>(micro_batch: &MicroBatch<T>) -> bool {
     micro_batch.targets.len() <= chunk::<T>()
 }
 
-/// Scores a micro-batch chunk by chunk, as many at a time as there are threads, and adds their gradients in order.
-fn add_long<T: Element>(
+/// Has `score` process the rows of a micro-batch and their targets chunk by chunk, as many at a time as there are threads; `scored` gets each
+/// such group, in order. Sets the micro-batch's loss.
+fn in_chunks<T: Element>(
     parameters: &Parameters<T>,
-    jobs: &GradientJobs,
     micro_batch: &mut MicroBatch<T>,
     chunks: &mut Vec<OutputLayer<T>>,
-    weight: f32,
-    gradient: &mut [f32],
+    score: impl Fn(&mut OutputLayer<T>, &mut [f32], &[u32]) + Sync,
+    mut scored: impl FnMut(&[OutputLayer<T>]),
 ) {
     let (width, rows, threads) = (parameters.shape.width, chunk::<T>(), rayon::current_num_threads());
     if chunks.len() < threads {
@@ -218,8 +264,8 @@ fn add_long<T: Element>(
         let parts = normed.par_chunks_mut(rows * width).zip(targets.par_chunks(rows));
         let heads = &mut chunks[..targets.len().div_ceil(rows)];
         let work = heads.par_iter_mut().zip(parts).with_max_len(1);
-        work.for_each(|(head, (rows, targets))| head.score(parameters, rows, targets, weight));
-        jobs.head(parameters, heads, gradient);
+        work.for_each(|(head, (rows, targets))| score(head, rows, targets));
+        scored(heads);
         loss = heads.iter().fold(loss, |loss, head| loss + head.loss);
     }
     micro_batch.loss = loss;

@@ -27,6 +27,7 @@ fn data(rows: &[Row]) -> TrainingData<'_> {
     TrainingData {
         rows,
         vocabulary: &[],
+        validation: None,
         base: None,
     }
 }
@@ -246,12 +247,12 @@ fn all_answers_of_a_recorded_conversation_are_learned_and_the_last_is_asked_for(
     <|im_start|>assistant
     ");
     let error = |row: Row| Examples::new(&[row], &prompter, &tokenizer, &shape).err().unwrap().to_string();
-    insta::assert_snapshot!(error(row("b", "1", "2")), @"");
+    insta::assert_snapshot!(error(row("b", "1", "2")), @r#"row "b": the record has no field `messages`, which the prompt names (`chat.messages`); an import keeps it unless it has `doc = false`"#);
     let unanswered = Row {
         doc: serde_json::from_value(serde_json::json!({ "messages": [{ "role": "user", "content": "1" }] })).unwrap(),
         ..row("c", "", "")
     };
-    insta::assert_snapshot!(error(unanswered), @"");
+    insta::assert_snapshot!(error(unanswered), @r#"row "c": the conversation has no turn of the role `assistant`, which a model could learn from"#);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::model::{ModelShape, Weights};
 use crate::seed::Stream;
 
 /// Takes two steps; returns their results, the weights and the moments.
-fn run<T: Element>(
+pub(super) fn run<T: Element>(
     shape: &ModelShape,
     weights: &Weights,
     batches: &[Batch],
@@ -61,7 +61,7 @@ fn activations_computed_again_are_the_same_bits() {
 }
 
 /// Long sequences among short ones, with a vocabulary that is no multiple of anything.
-fn long(stream: &mut Stream) -> (ModelShape, Weights, Batch) {
+pub(super) fn long(stream: &mut Stream) -> (ModelShape, Weights, Batch) {
     let shape = ModelShape {
         layers: 2,
         vocabulary: 37,

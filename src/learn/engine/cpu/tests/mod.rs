@@ -3,6 +3,7 @@
 mod amx;
 mod candle;
 mod cases;
+mod held_out;
 mod kernels;
 mod lora;
 mod memory;
