@@ -1,6 +1,7 @@
 //! `import`: brings in a data set, a model or files from outside.
 
 mod check;
+mod error;
 mod files;
 mod mapping;
 mod rows;

@@ -56,7 +56,7 @@ base = "base"
 steps = 120
 batch = 2
 learning_rate = 0.01
-prompt = { template = "What is {question}?", chat = { system = "be brief" } }
+prompt = { template = "What is {{question}}?", chat = { system = "be brief" } }
 
 [stages.score]
 kind = "eval"

@@ -79,7 +79,7 @@ fn wrong_wishes_are_refused() {
         ("--csv --table results", "CSV and JSON have no tables"),
         (
             "--table sizes",
-            "possible values: results, metrics, differences, valid, answers, following, skips, data",
+            "possible values: results, metrics, differences, valid, answers, agreement, following, skips, data",
         ),
     ] {
         let output = lab.output(&format!("report x.toml {words}"));

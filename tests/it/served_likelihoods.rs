@@ -80,6 +80,7 @@ data = "rows"
 ask = []
 endpoint = "{}/v1"
 served = "tiny"
+prompt = "{{{{question}}}}"
 {more}
 
 [stages.measured]
@@ -145,7 +146,7 @@ fn whole_texts_are_scored_after_the_mark_alone() {
     // Without a mark, the first token has no log-probability.
     let without = server(|request| echo(request, None));
     lab.write("x.toml", &rolling(&without));
-    let said = lab.stdout("run x.toml --json", 1);
+    let said = lab.stdout("run x.toml --store other --json", 1);
     assert!(said.contains("no log-probability of the first token of a text"), "{said}");
 }
 
@@ -184,7 +185,10 @@ fn what_a_server_cannot_score_is_said() {
     assert!(metrics.contains("\"failed\""), "{metrics}");
     assert!(picky.asked().len() > asked);
     // Chats are refused before anything runs.
-    lab.write("x.toml", &experiment(&picky, "multiple_choice", "prompt = \"chat\""));
+    lab.write(
+        "x.toml",
+        &experiment(&picky, "multiple_choice", "").replace("\"{{question}}\"", "\"chat\""),
+    );
     let out = lab.output("run x.toml");
     assert_eq!(out.status.code(), Some(2));
     let said = String::from_utf8(out.stderr).unwrap();

@@ -162,7 +162,7 @@ mod tests {
         step_num false number 3 "1"
         answer false number 3 "0.10"
         z true number/text 2 "x"
-        b true list 1 "[1, {\"c\": 2}]"
+        b true list 1 "[1,{\"c\":2}]"
         answer true true or false 1 "true"
         "#);
         let long = of(&row(&"é".repeat(300), "")).unwrap();

@@ -3,7 +3,7 @@
 use learn::dataset::ExactValue;
 
 use super::Fields;
-use super::rows::ImportRecordError;
+use super::error::ImportRecordError;
 use crate::foreign::ForeignRecord;
 use crate::question::template::{TaskTemplate, TemplateFields, TemplateLanguage};
 use lab::config::ParamError;

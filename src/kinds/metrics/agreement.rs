@@ -88,7 +88,7 @@ mod tests {
         {
           "labelled": 10,
           "agreed": 0.5,
-          "kappa": -0.3333333333333333,
+          "kappa": -0.28571428571428586,
           "both_right": 3,
           "judge_alone": 2,
           "label_alone": 1,

@@ -201,7 +201,7 @@ fn a_program_says_which_steps_are_valid() {
     let said = "{\"id\": \"a\", \"valid\": [true, true]}\n{\"id\": \"b\", \"valid\": true}\n";
     let (all, right, accuracy) = valid(bench().text("steps", said));
     assert_eq!((all, right, accuracy), (Some(2.0 / 3.0), Some(2.0 / 3.0), Some(1.0)));
-    insta::assert_snapshot!(bench().text("steps", "{\"id\": \"a\"}").run().unwrap_err(), @"");
+    insta::assert_snapshot!(bench().text("steps", "{\"id\": \"a\"}").run().unwrap_err(), @"/steps-0.jsonl:1: missing field `valid`");
 }
 
 #[test]
