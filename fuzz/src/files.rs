@@ -263,7 +263,7 @@ static BASE: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| {
     let folder = folder();
     put(folder.path(), "x.gguf", &GGUF);
     let imported = folder.path().join("imported");
-    model::import(&folder.path().join("x.gguf"), &imported).expect("a valid model");
+    model::import(&folder.path().join("x.gguf"), true, &imported).expect("a valid model");
     let entries = std::fs::read_dir(imported).expect("a folder that was made");
     let files = entries.map(|entry| {
         let path = entry.expect("it can be read").path();
@@ -284,7 +284,7 @@ fn imports(folder: &Path, import: impl FnOnce(&Path) -> Result<(), ModelError>) 
     let loaded = model::load(&imported).expect("an imported model can be loaded");
     cut(&loaded.tokenizer);
     let again = folder.join("again");
-    model::import(&imported, &again).expect("an imported model can be imported");
+    model::import(&imported, true, &again).expect("an imported model can be imported");
     assert_eq!(model::load(&again).expect("it can be loaded").weights, loaded.weights);
     true
 }
@@ -363,7 +363,7 @@ pub fn model_folder(data: &[u8]) -> bool {
         &changed(GENERATION, &[&[1], part(lengths[3])].concat()),
     );
     put(&source, "model.safetensors", &TENSORS.changed(&[&[1], rest].concat()));
-    within(BOUND, || imports(folder.path(), |out| model::import(&source, out)))
+    within(BOUND, || imports(folder.path(), |out| model::import(&source, true, out)))
 }
 
 /// A folder with a SentencePiece `tokenizer.model`. The first byte is the length of the part for `tokenizer_config.json`. Of the rest, each
@@ -389,7 +389,7 @@ pub fn model_pieces(data: &[u8]) -> bool {
         &changed(PIECES_CONFIG, &[&[1], for_config].concat()),
     );
     put(&source, "model.safetensors", &TENSORS.changed(&[1]));
-    within(BOUND, || imports(folder.path(), |out| model::import(&source, out)))
+    within(BOUND, || imports(folder.path(), |out| model::import(&source, true, out)))
 }
 
 /// A folder with PEFT's adapters of a model. The first byte is the length of the part for `adapter_config.json`.
@@ -420,7 +420,7 @@ pub fn model_gguf(data: &[u8]) -> bool {
     let folder = folder();
     put(folder.path(), "x.gguf", &changed(whole, data));
     within(BOUND, || {
-        imports(folder.path(), |out| model::import(&folder.path().join("x.gguf"), out))
+        imports(folder.path(), |out| model::import(&folder.path().join("x.gguf"), true, out))
     })
 }
 

@@ -7,8 +7,8 @@ use super::asked::Question;
 use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
 use lab::stage::{StageContext, StageError, failed};
-use learn::dataset::{Answer, Prompt, Row};
-use learn::model::{self, Model, WeightsFile};
+use learn::dataset::{Answer, Row};
+use learn::model::{self, Model, Prompter, WeightsFile};
 use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun};
 use learn::tokenizer::Tokenizer;
 
@@ -17,7 +17,7 @@ pub(super) struct Asker<'a> {
     pub context: &'a StageContext<'a>,
     pub model: Model<WeightsFile>,
     /// Wraps what is asked.
-    pub prompt: Prompt,
+    pub prompter: Prompter,
     pub sampling: Sampling,
     /// The longest response, in tokens; 0 stands for the default, see [`default_max_tokens`].
     pub max_tokens: usize,
@@ -128,8 +128,9 @@ impl Asker<'_> {
                 (given, _) => given,
             };
             limit = Some((row, max_tokens));
+            let prompt = self.prompter.ask(&question.asked.text, question.steps()).map_err(failed)?;
             Ok(Request {
-                prompt: self.prompt.fill(question.text, question.steps()),
+                prompt: prompt.answered_from(&question.asked.prefix),
                 stream: question.label(),
                 max_tokens,
             })

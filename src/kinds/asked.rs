@@ -5,12 +5,20 @@ use learn::dataset::{Answer, Row};
 /// The input with solved examples.
 pub(super) const FEWSHOT: &str = "fewshot";
 
+/// What is asked about a row, without the model's prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct QuestionText {
+    pub text: String,
+    /// What the answer begins with.
+    pub prefix: String,
+}
+
 /// One request about a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question<'r> {
     pub row: &'r Row,
     /// What is asked, without the model's prompt.
-    pub text: &'r str,
+    pub asked: &'r QuestionText,
     /// The number of steps that is asked for; `None` for prompts that name no number.
     pub requested: Option<u32>,
     /// Index of the sample, from 0.
@@ -45,9 +53,9 @@ impl Question<'_> {
 
 /// The requests about `rows`, in their order: for each of `ask`, which is added to the number of steps of the full solution, `samples`
 /// samples. `texts` are what is asked about each row.
-pub(super) fn questions<'r>(rows: &'r [Row], texts: &'r [String], ask: &[i32], samples: u32) -> Vec<Question<'r>> {
+pub(super) fn questions<'r>(rows: &'r [Row], texts: &'r [QuestionText], ask: &[i32], samples: u32) -> Vec<Question<'r>> {
     let mut all = Vec::with_capacity(rows.len() * ask.len().max(1) * samples as usize);
-    for (row, text) in rows.iter().zip(texts) {
+    for (row, asked) in rows.iter().zip(texts) {
         let mut steps: Vec<Option<u32>> = ask.iter().map(|shift| Some(requested(row.step_num, *shift))).collect();
         if steps.is_empty() {
             steps.push(None);
@@ -55,7 +63,7 @@ pub(super) fn questions<'r>(rows: &'r [Row], texts: &'r [String], ask: &[i32], s
         for requested in steps {
             let question = |sample| Question {
                 row,
-                text,
+                asked,
                 requested,
                 sample,
             };

@@ -44,6 +44,10 @@ pub(super) static KIND: Kind = Kind {
             path: &["doc"],
             value: || json!(false),
         },
+        ImpliedParam {
+            path: &["chat"],
+            value: || json!(false),
+        },
     ],
     parse,
     schema: || schema_for!(Import),
@@ -76,6 +80,9 @@ struct Import {
     /// Whether rows keep the fields of the records, as `doc`.
     #[serde(default = "yes")]
     doc: bool,
+    /// Whether a model keeps its chat template.
+    #[serde(default = "yes")]
+    chat: bool,
     /// The names of the fields in the records, or their paths within columns: `messages[0].content`.
     #[serde(default)]
     fields: Fields,
@@ -132,6 +139,8 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
     import.check_task()?;
     // What is not kept is in no key.
     import.doc &= import.what == What::Dataset && import.published().is_none();
+    // Adapters have none: the model that they adapt has.
+    import.chat &= import.what == What::Model && !given.contains(&BASE);
     import.source.is_model = import.what == What::Model;
     if given.contains(&BASE) && import.what != What::Model {
         let message = format!("`base` is for models only, and `type` is `{}`", import.what.name());
@@ -283,7 +292,7 @@ impl Import {
     fn model(&self, files: &SourceFiles, context: &StageContext<'_>) -> Result<(), StageError> {
         let (place, out) = (files.place(), context.outputs.join("model"));
         let import = |source: &Path| match context.list(BASE).first() {
-            None => model::import(source, &out),
+            None => model::import(source, self.chat, &out),
             Some(base) => model::import_adapter(source, base, &out),
         };
         if !place.is_dir() {

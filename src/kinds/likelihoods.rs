@@ -5,8 +5,8 @@ use crate::data_sets::DataSets;
 use crate::questioner::{Asked, Questioner};
 use crate::task_table::{OutputType, TaskTable};
 use lab::stage::{StageContext, StageError, failed};
-use learn::dataset::{Answer, ChoiceScore, FilledPrompt, Prompt, Row};
-use learn::model::{Model, WeightsFile};
+use learn::dataset::{Answer, ChoiceScore, FilledPrompt, Row};
+use learn::model::{Model, Prompter, WeightsFile};
 use learn::scorer::{self, Loglikelihood, ScoreError, ScoreRequest, Scoring, ScoringProgress, ScoringRun, TextRequest};
 
 /// A model, and the task whose texts it is asked about.
@@ -14,7 +14,7 @@ pub(super) struct Weigher<'a> {
     pub context: &'a StageContext<'a>,
     pub model: &'a Model<WeightsFile>,
     /// Wraps what stands before the texts.
-    pub prompt: &'a Prompt,
+    pub prompter: &'a Prompter,
     pub task: &'a TaskTable,
     pub scoring: Scoring,
 }
@@ -25,7 +25,9 @@ impl Weigher<'_> {
     /// # Errors
     /// When a template cannot be filled in, a text does not fit into the model's context, or the model fails.
     pub(super) fn answers(&self, rows: Vec<Row>) -> Result<Vec<Answer>, StageError> {
-        let questioner = Questioner::new(self.task).map_err(failed)?;
+        let questioner = Questioner::new(self.task)
+            .map_err(failed)?
+            .answered_in_chat(self.prompter.is_chat());
         let examples = self.context.rows(FEWSHOT)?;
         let mut asked = Vec::with_capacity(rows.len());
         for (done, row) in rows.iter().enumerate() {
@@ -45,11 +47,14 @@ impl Weigher<'_> {
         let mut requests = Vec::new();
         for (row, asked) in rows.iter().zip(asked) {
             let pairs = asked.contexts.iter().zip(&asked.continuations).enumerate();
-            requests.extend(pairs.map(|(place, (context, continuation))| ScoreRequest {
-                context: self.prompt.fill(context, row.step_num),
-                continuation: continuation.clone(),
-                stream: format!("{} {place}", row.id),
-            }));
+            for (place, (context, continuation)) in pairs {
+                let prompt = self.prompter.ask(context, row.step_num).map_err(failed)?;
+                requests.push(ScoreRequest {
+                    context: prompt.answered_from(&asked.prefix),
+                    continuation: continuation.clone(),
+                    stream: format!("{} {place}", row.id),
+                });
+            }
         }
         let found = self.loglikelihoods(&requests)?;
         let alone = if self.task.wants_unconditional() {
@@ -112,7 +117,11 @@ impl Weigher<'_> {
 
 fn all_filled(text: String) -> FilledPrompt {
     let whole = 0..text.len();
-    FilledPrompt { text, filled: vec![whole] }
+    FilledPrompt {
+        text,
+        filled: vec![whole],
+        ..FilledPrompt::default()
+    }
 }
 
 fn choice_score(score: &Loglikelihood) -> ChoiceScore {

@@ -24,6 +24,8 @@ pub struct Questioner {
     target: Option<TaskTemplate>,
     gen_prefix: Option<TaskTemplate>,
     target_delimiter: String,
+    /// Whether the model answers in a chat.
+    in_chat: bool,
     fewshot: Fewshot,
 }
 
@@ -43,6 +45,8 @@ struct Fewshot {
 pub struct Asked {
     /// The text before the answer: for questions that are the choices themselves, one for each choice.
     pub contexts: Vec<String>,
+    /// What the answer begins with, after the model's prompt.
+    pub prefix: String,
     /// What may follow, with the delimiter before it; for `generate_until` nothing.
     pub continuations: Vec<String>,
 }
@@ -98,6 +102,7 @@ impl Questioner {
             target: template("doc_to_target", &task.doc_to_target)?,
             gen_prefix: template("gen_prefix", &task.gen_prefix)?,
             target_delimiter: task.target_delimiter.clone().unwrap_or_else(|| " ".to_owned()),
+            in_chat: false,
             fewshot: Fewshot {
                 count: task.num_fewshot,
                 sampler: task.fewshot_config.sampler,
@@ -106,6 +111,12 @@ impl Questioner {
                 delimiter: task.fewshot_delimiter.clone().unwrap_or_else(|| "\n\n".to_owned()),
             },
         })
+    }
+
+    /// The same for a model that answers `in_chat`: between what the user says and the answer there is no delimiter.
+    #[must_use]
+    pub fn answered_in_chat(self, in_chat: bool) -> Self {
+        Self { in_chat, ..self }
     }
 
     /// Whether examples from a data set are needed.
@@ -122,6 +133,7 @@ impl Questioner {
         if self.output == OutputType::LoglikelihoodRolling {
             return Ok(Asked {
                 contexts: vec![String::new()],
+                prefix: String::new(),
                 continuations: vec![self.target(asked, None)?],
             });
         }
@@ -136,26 +148,25 @@ impl Questioner {
             before.push_str(&self.example(&example)?);
         }
         let gen_prefix = Self::text("gen_prefix", self.gen_prefix.as_ref(), asked)?.unwrap_or_default();
-        let context = |question: &str, delimiter: &str| {
-            let between = if !gen_prefix.is_empty() && needs_delimiter(question, &gen_prefix) {
-                delimiter
-            } else {
-                ""
-            };
-            format!("{before}{question}{between}{gen_prefix}")
+        let context = |question: &str| format!("{before}{question}");
+        let prefix = |question: &str, delimiter: &str| {
+            let is_cut = !self.in_chat && !gen_prefix.is_empty() && needs_delimiter(question, &gen_prefix);
+            format!("{}{gen_prefix}", if is_cut { delimiter } else { "" })
         };
-        let follow = |text: &str| format!("{}{text}", self.target_delimiter);
+        let is_cut = !self.in_chat || !(gen_prefix.is_empty() || gen_prefix.ends_with(char::is_whitespace));
+        let follow = |text: &str| format!("{}{text}", if is_cut { self.target_delimiter.as_str() } else { "" });
         match self.question(asked, choices.as_deref())? {
             Rendered::Number(_) => {
                 let target = self.target(asked, None)?;
                 let contexts = choices.unwrap_or_default();
                 Ok(Asked {
                     continuations: vec![follow(&target); contexts.len()],
-                    contexts: contexts.iter().map(|choice| context(choice, "")).collect(),
+                    prefix: prefix("", ""),
+                    contexts: contexts.iter().map(|choice| context(choice)).collect(),
                 })
             }
             question => {
-                let question = context(&text_of(question), &self.target_delimiter);
+                let question = text_of(question);
                 let continuations: Vec<String> = match self.output {
                     OutputType::MultipleChoice => choices.unwrap_or_default().iter().map(|choice| follow(choice)).collect(),
                     // The harness gives the target as it is.
@@ -163,7 +174,8 @@ impl Questioner {
                     OutputType::GenerateUntil | OutputType::LoglikelihoodRolling => Vec::new(),
                 };
                 Ok(Asked {
-                    contexts: vec![question; continuations.len().max(1)],
+                    contexts: vec![context(&question); continuations.len().max(1)],
+                    prefix: prefix(&question, &self.target_delimiter),
                     continuations,
                 })
             }

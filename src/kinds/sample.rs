@@ -1,5 +1,7 @@
 //! `sample`: asks a model.
 
+mod served;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, schema_for};
@@ -7,25 +9,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::answering::{Asker, open};
-use super::asked::{FEWSHOT, Question, questions};
+use super::asked::{FEWSHOT, QuestionText, questions};
 use super::check_numbers;
-use super::endpoint::{self, ApiKey, Completion, CompletionRequest, Endpoint, Refusal, check_address};
-use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
 use super::likelihoods::Weigher;
 use crate::artifact;
 use crate::data_sets::DataSets;
 use crate::judging::{check_task, question_about};
-use crate::questioner::Questioner;
+use crate::questioner::{Asked, Questioner};
 use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{AddsTo, Carried, ImpliedParam, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError};
-use learn::dataset::{Answer, Prompt, Row};
+use learn::dataset::{Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
+use learn::model::Prompter;
 use learn::sampler::Sampling;
 use learn::scorer::Scoring;
-use learn::seed::Stream;
 
 /// The input with answers that a model is asked about.
 const ABOUT: &str = "about";
@@ -113,7 +113,7 @@ pub(super) struct Sample {
     /// The name under which the server serves the model.
     served: Option<String>,
     /// The prompt, as in `train`; left out, that of the model, and for a served one `plain`.
-    prompt: Option<String>,
+    prompt: Option<Prompt>,
     /// Requests to the server at once.
     #[serde(skip_serializing)]
     #[schemars(range(min = 1))]
@@ -232,17 +232,22 @@ impl Sample {
     }
 
     /// What is asked about each row: the question of the task, or that of the row.
-    fn texts(&self, rows: &[Row], context: &StageContext<'_>) -> Result<Vec<String>, StageError> {
+    fn texts(&self, rows: &[Row], in_chat: bool, context: &StageContext<'_>) -> Result<Vec<QuestionText>, StageError> {
         let Some(TaskParam(task)) = &self.task else {
-            return Ok(rows.iter().map(|row| row.prompt.clone()).collect());
+            let text = |row: &Row| QuestionText {
+                text: row.prompt.clone(),
+                prefix: String::new(),
+            };
+            return Ok(rows.iter().map(text).collect());
         };
-        let questioner = Questioner::new(task).map_err(failed)?;
+        let questioner = Questioner::new(task).map_err(failed)?.answered_in_chat(in_chat);
         let examples = context.rows(FEWSHOT)?;
         let mut texts = Vec::with_capacity(rows.len());
         for (done, row) in rows.iter().enumerate() {
             context.pause(done)?;
-            let asked = questioner.ask(row, &examples).map_err(failed)?;
-            texts.extend(asked.contexts.into_iter().next());
+            let Asked { contexts, prefix, .. } = questioner.ask(row, &examples).map_err(failed)?;
+            let text = contexts.into_iter().next().unwrap_or_default();
+            texts.push(QuestionText { text, prefix });
         }
         Ok(texts)
     }
@@ -267,146 +272,18 @@ impl Sample {
             Self { top_p: Some(sum), .. } if !(*sum > 0.0 && *sum <= 1.0) => {
                 wrong("top_p", format!("{sum} is out of range, it must be above 0 and at most 1"))
             }
+            Self { endpoint: Some(_), .. } if self.begins_an_answer_in_chat() => wrong(
+                "prompt",
+                "a server cannot be given the beginning of an answer (`gen_prefix` of the task) in a chat; write the prompt as a text"
+                    .to_owned(),
+            ),
             _ => Ok(()),
         }
     }
 
-    /// Checks the params for servers; a prompt's name is replaced by its text.
-    fn check_endpoint(&mut self, has_model: bool) -> Result<(), ParamError> {
-        let wrong = |path: &str, message: &str| Err(ParamError::new(path, message));
-        self.read_prompt()?;
-        let Some(endpoint) = &self.endpoint else {
-            return match self {
-                Self { served: Some(_), .. } => wrong("served", "`served` needs an `endpoint`"),
-                Self { api_key_env: Some(_), .. } => wrong("api_key_env", "`api_key_env` needs an `endpoint`"),
-                _ if !has_model => Err(ParamError::whole("a model is needed: give the input `model`, or an `endpoint`")),
-                _ => Ok(()),
-            };
-        };
-        check_address(endpoint)?;
-        if self.api_key_env.as_deref().is_some_and(|name| !is_variable(name)) {
-            // The message does not print it: it may be the key itself.
-            return wrong(
-                "api_key_env",
-                "this is the name of an environment variable (letters, digits and `_`), not the key itself",
-            );
-        }
-        match self {
-            _ if has_model => return wrong("endpoint", "give a `model` or an `endpoint`, not both"),
-            Self { served: None, .. } => return wrong("endpoint", "the name of the model on the server is missing: `served = \"…\"`"),
-            Self { max_tokens: 0, .. } => {
-                return wrong(
-                    "endpoint",
-                    "the longest response of a served model must be given: `max_tokens = 400`",
-                );
-            }
-            Self { top_k: Some(_), .. } => return wrong("top_k", "a served model draws with `temperature` and `top_p` alone"),
-            Self { concurrency: 0, .. } => return wrong("concurrency", "0 is too small, it must be at least 1"),
-            _ => {}
-        }
-        if let Some(TaskParam(task)) = &self.task
-            && task.output_type != OutputType::GenerateUntil
-        {
-            return wrong("endpoint", "log-likelihoods are computed by engines alone: give a `model`");
-        }
-        self.prompt.get_or_insert_with(|| Prompt::PLAIN.to_owned());
-        Ok(())
-    }
-
-    /// Puts the text of a prompt in the place of its name.
-    fn read_prompt(&mut self) -> Result<(), ParamError> {
-        let template = match self.prompt.as_deref() {
-            None => return Ok(()),
-            Some("numbered") => Prompt::NUMBERED,
-            Some("plain") => Prompt::PLAIN,
-            Some(template) if template.contains("{question}") => template,
-            Some(_) => {
-                return Err(ParamError::new(
-                    "prompt",
-                    "a prompt is `plain`, `numbered`, an entry of `[prompts]`, or a text with `{question}`",
-                ));
-            }
-        };
-        self.prompt = Some(template.to_owned());
-        Ok(())
-    }
-
-    /// Asks the server.
-    fn ask_server(&self, endpoint: &str, context: &StageContext<'_>) -> Result<(), StageError> {
-        let prompt = Prompt {
-            template: self.prompt.clone().unwrap_or_default(),
-        };
-        let ask = self.asked_of(&prompt)?;
-        let rows = Self::rows(context)?;
-        let texts = self.texts(&rows, context)?;
-        let asked = questions(&rows, &texts, ask, self.samples);
-        let has_begun = context.scratch.join(endpoint::KEPT).exists();
-        let mut kept = KeptAnswers::open_once(context, has_begun)?;
-        let mut answers: Vec<Option<Answer>> = asked.iter().map(|question| kept.get(question)).collect();
-        if !has_begun {
-            answers.iter().flatten().try_for_each(|answer| kept.add(answer))?;
-        }
-        let question = |question: &Question<'_>| CompletionRequest {
-            prompt: prompt.render(question.text, question.steps()),
-            // Servers take 32 bits.
-            seed: Stream::new(context.seed, &question.label()).below(1 << 31),
-        };
-        let common = json!({
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p.unwrap_or(1.0),
-        });
-        let mut common = common.as_object().cloned().unwrap_or_default();
-        if !self.stop.is_empty() {
-            common.insert("stop".to_owned(), json!(self.stop));
-        }
-        let secret = self.api_key_env.as_deref().and_then(|variable| context.caller.given(variable));
-        let key = match (&self.api_key_env, secret.as_deref().map(str::trim)) {
-            (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey {
-                variable: variable.clone(),
-                key: key.to_owned(),
-            }),
-            (Some(variable), _) => return Err(failed(format!("the environment variable `{variable}` (`api_key_env`) is not set"))),
-            (None, _) => None,
-        };
-        let server = Endpoint {
-            address: endpoint.to_owned(),
-            served: self.served.clone().unwrap_or_default(),
-            concurrency: self.concurrency,
-            key,
-            common,
-            patience: context.patience,
-        };
-        let mut open: Vec<(&Question<'_>, &mut Option<Answer>)> =
-            asked.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()).collect();
-        let requests: Vec<CompletionRequest> = open.iter().map(|(asked, _)| question(asked)).collect();
-        let written = if requests.is_empty() {
-            Vec::new()
-        } else {
-            server.complete(requests, context)?
-        };
-        let mut failed_rows = FailedRows::default();
-        for ((question, _), written) in open.iter().zip(&written) {
-            if let Err(Refusal(why)) = written {
-                failed_rows.add(question.row, why);
-            }
-        }
-        let hint = "the answers to the others are kept: the next run asks for these alone";
-        failed_rows.check(self.max_failed, rows.len(), hint, context)?;
-        for ((question, answer), written) in open.iter_mut().zip(written) {
-            **answer = Some(match written {
-                Ok(Completion { text, tokens, .. }) => Answer {
-                    response: text,
-                    tokens,
-                    ..question.answer()
-                },
-                Err(Refusal(why)) => Answer {
-                    failed: Some(why),
-                    ..question.answer()
-                },
-            });
-        }
-        context.write_answers("answers", &answers.into_iter().flatten().collect::<Vec<_>>())
+    fn begins_an_answer_in_chat(&self) -> bool {
+        let in_chat = self.prompt.as_ref().is_some_and(|prompt| prompt.chat.is_some());
+        in_chat && self.task.as_ref().is_some_and(|TaskParam(task)| task.gen_prefix.is_some())
     }
 
     /// Checks that the examples which the task needs are there.
@@ -448,10 +325,6 @@ impl Sample {
             dtype: self.dtype,
         }
     }
-}
-
-fn is_variable(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Refuses repeated numbers.
@@ -553,10 +426,8 @@ impl Stage for Sample {
         }
         let model = context.list("model").first();
         let model = open(model.ok_or_else(|| failed("the input `model` is missing; give it, or an `endpoint`"))?)?;
-        let prompt = self.prompt.as_ref().map(|template| Prompt {
-            template: template.clone(),
-        });
-        let prompt = prompt.unwrap_or_else(|| model.prompt.clone());
+        let prompt = self.prompt.as_ref().unwrap_or(&model.prompt);
+        let prompter = Prompter::new(prompt, model.chat.as_ref()).map_err(failed)?;
         let rows = Self::rows(context)?;
         if let Some(TaskParam(task)) = self
             .task
@@ -566,7 +437,7 @@ impl Stage for Sample {
             let weigher = Weigher {
                 context,
                 model: &model,
-                prompt: &prompt,
+                prompter: &prompter,
                 task,
                 scoring: Scoring {
                     engine: self.engine,
@@ -576,8 +447,8 @@ impl Stage for Sample {
             };
             return context.write_answers("answers", &weigher.answers(rows)?);
         }
-        let ask = self.asked_of(&prompt)?;
-        let texts = self.texts(&rows, context)?;
+        let ask = self.asked_of(prompt)?;
+        let texts = self.texts(&rows, prompter.is_chat(), context)?;
         let questions = questions(&rows, &texts, ask, self.samples);
         let kept = KeptAnswers::open(context)?;
         let asker = Asker {
@@ -585,7 +456,7 @@ impl Stage for Sample {
             sampling: self.sampling(context.seed),
             max_tokens: self.max_tokens,
             max_failed: self.max_failed,
-            prompt,
+            prompter,
             model,
         };
         let answers = asker.answers(&questions, rows.len(), kept)?;

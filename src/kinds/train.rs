@@ -86,6 +86,12 @@ fn parse(params: &ConfigValue, given: &[&str]) -> Result<Box<dyn Stage>, ParamEr
             "with a `base` the tokenizer is the base's; give `vocabulary` to the base's training",
         );
     }
+    if recipe.prompt.chat.is_some() && !given.contains(&"base") {
+        return wrong(
+            "prompt",
+            "a chat is written with the chat template of a model, and a training from random weights has none; name a model that has one as `base`, or write the prompt as a text with `{question}`",
+        );
+    }
     check_frozen(&recipe)?;
     check_lora(&recipe, given)?;
     Ok(Box::new(TrainStage(recipe)))

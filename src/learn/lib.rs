@@ -1,6 +1,7 @@
 //! Trains and samples decoder-only transformers. It knows no stage and no store.
 
 pub mod catch_panic;
+pub mod chat;
 pub mod dataset;
 pub mod engine;
 pub mod model;

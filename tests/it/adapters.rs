@@ -250,7 +250,7 @@ fn what_cannot_be_merged_is_named() {
     messages.push(case.message());
     // Adapters alone are no model, and beside a model it is not clear what is meant.
     let import = || {
-        let error = model::import(&case.source(), &case.folder.path().join("out"))
+        let error = model::import(&case.source(), true, &case.folder.path().join("out"))
             .err()
             .unwrap()
             .to_string();

@@ -935,6 +935,7 @@ fn the_braces_of_prompts_are_looked_at() {
         "{question} in {k} steps",
         "{question} as {{x: 1}}",
         "{question}, {n}",
+        "{question}: ",
     ];
     insta::assert_snapshot!(prompts.map(with).join("\n"), @r"
     prompt `own` has doubled braces, which the model would read: in `[prompts]`, write `{question}`
@@ -942,6 +943,8 @@ fn the_braces_of_prompts_are_looked_at() {
     prompt `own` has no `{question}`
     prompt `own` has `{k}`, which the model reads as it is: `{question}` and `{n}` alone are filled in
     prompt `own` has doubled braces, which the model reads: in `[prompts]`, one is enough
+
+    prompt `own` ends in a blank: most models write the blank before a word themselves, and answer worse after one; leave it out
     ");
 }
 

@@ -351,7 +351,7 @@ fn what_stands_for_a_file_is_told_from_a_damaged_one() {
     messages.push(message(folder.path()));
     let gguf = folder.path().join("model.gguf");
     fs::write(&gguf, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n").unwrap();
-    let error = model::import(&gguf, &folder.path().join("out")).unwrap_err().to_string();
+    let error = model::import(&gguf, true, &folder.path().join("out")).unwrap_err().to_string();
     messages.push(error.replace(&format!("{}/", folder.path().display()), ""));
     insta::assert_snapshot!(messages.join("\n"), @r"
     model.safetensors is a pointer of Git LFS that stands for the file, not the file itself; download the file's content

@@ -103,7 +103,7 @@ fn good() -> (tempfile::TempDir, PathBuf) {
 /// The message for a source that cannot be imported, without its folder.
 fn message(source: &Path) -> String {
     let out = tempfile::tempdir().unwrap();
-    let error = model::import(source, out.path()).err().unwrap().to_string();
+    let error = model::import(source, true, out.path()).err().unwrap().to_string();
     let folder = if source.is_dir() { source } else { source.parent().unwrap() };
     error
         .replace(&format!("{}/", folder.display()), "")
@@ -122,7 +122,7 @@ fn a_gguf_files_weights_and_tokens_are_read() {
     ] {
         gguf(&path, &weights, dtype, |_| {});
         let out = folder.path().join("out");
-        model::import(folder.path(), &out).unwrap();
+        model::import(folder.path(), true, &out).unwrap();
         let model = model::load(&out).unwrap();
         assert_eq!(model.shape, shape());
         for (name, array) in &weights {
@@ -163,7 +163,7 @@ fn a_gguf_file_of_qwen2_has_biases_and_its_rows_in_order() {
             };
         }
     });
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let model = model::load(&out).unwrap();
     assert_eq!((&model.shape, &model.weights), (&shape, &weights));
 }
@@ -204,7 +204,7 @@ fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
     let (path, out) = (folder.path().join("model.gguf"), folder.path().join("out"));
     with(factors.clone());
     gguf(&path, &weights, GgmlDType::F32, edit);
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let model = model::load(&out).unwrap();
     weights.remove("rope_freqs.weight");
     assert_eq!((&model.shape, &model.weights), (&shape, &weights));
@@ -219,7 +219,7 @@ fn a_gguf_file_of_llama_3_has_wide_heads_and_scaled_positions() {
         gguf(&path, &weights, GgmlDType::F32, edit);
     };
     with(vec![1.0; 24]);
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     assert_eq!(model::load(&out).unwrap().shape, plain);
     with(factors.iter().map(|factor| factor + 0.5).collect());
     let mut messages = vec![message(&path)];
@@ -238,7 +238,7 @@ fn scaling(more: &[(&'static str, Value)]) -> Result<Option<RopeScaling>, String
     gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
         fields.extend_from_slice(more);
     });
-    match model::import(&path, &out) {
+    match model::import(&path, true, &out) {
         Ok(()) => Ok(model::load(&out).unwrap().shape.rope_scaling),
         Err(_) => Err(message(&path)),
     }
@@ -338,12 +338,12 @@ fn a_gguf_file_of_qwen3_has_norms_of_queries_and_keys() {
         let lengths = ["qwen3.attention.key_length", "qwen3.attention.value_length"];
         fields.extend(lengths.map(|name| (name, Value::U32(48))));
     });
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let model = model::load(&out).unwrap();
     assert_eq!((&model.shape, &model.weights), (&shape, &weights));
     // The folder is one that Hugging Face's programs read, and so do we.
     let again = folder.path().join("again");
-    model::import(&out, &again).unwrap();
+    model::import(&out, true, &again).unwrap();
     assert_eq!(model::load(&again).unwrap().weights, weights);
 }
 
@@ -381,7 +381,7 @@ fn a_gguf_file_of_phi_3_has_joined_matrices_a_window_and_long_positions() {
     };
     for (dtype, off) in [(GgmlDType::F32, 0.0), (GgmlDType::Q8_0, 1e-3)] {
         write(&weights, dtype, &[("llama.attention.sliding_window", Value::U32(63))]);
-        model::import(&path, &out).unwrap();
+        model::import(&path, true, &out).unwrap();
         let model = model::load(&out).unwrap();
         assert_eq!(
             model.shape,
@@ -422,7 +422,7 @@ fn a_gguf_file_of_phi_3_has_joined_matrices_a_window_and_long_positions() {
         GgmlDType::F32,
         &[first, ("llama.rope.scaling.attn_factor", Value::F32(1.25))],
     );
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let long = LongRope {
         divisors: (0..16).map(|pair| 1.0 + f64::from(pair) / 4.0).collect(),
         magnitude: 1.25,
@@ -439,7 +439,7 @@ fn a_gguf_file_of_phi_3_has_joined_matrices_a_window_and_long_positions() {
 fn a_rebuilt_tokenizer_merges_and_ends() {
     let (folder, path) = good();
     let out = folder.path().join("out");
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let tokenizer = model::load(&out).unwrap().tokenizer;
     let pieces = |tokens: Vec<u32>| -> Vec<String> { tokens.into_iter().map(|token| tokenizer.token(token).unwrap()).collect() };
     assert_eq!(pieces(tokenizer.encode("one 12\n").unwrap()), ["one", "Ġ", "1", "2", "Ċ"]);
@@ -452,7 +452,7 @@ fn a_rebuilt_tokenizer_merges_and_ends() {
     gguf(&path, &initialise(&shape(), 1), GgmlDType::F32, |fields| {
         fields.push(("tokenizer.ggml.add_bos_token", Value::Bool(true)));
     });
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let tokenizer = model::load(&out).unwrap().tokenizer;
     for prompt in ["on", "<|start|>on"] {
         assert_eq!(pieces(tokenizer.prompt(prompt, &[]).unwrap()), ["<|start|>", "on"]);
@@ -507,7 +507,7 @@ fn a_sentence_piece_tokenizer_is_read_from_a_gguf_file() {
             sentence_piece(fields, &pieces);
             edit(fields);
         });
-        model::import(&path, &out).map(|()| model::load(&out).unwrap().tokenizer)
+        model::import(&path, true, &out).map(|()| model::load(&out).unwrap().tokenizer)
     };
     let texts = |tokenizer: &Tokenizer, tokens: Vec<u32>| {
         let texts = tokens.into_iter().map(|token| tokenizer.token(token).unwrap());
@@ -581,7 +581,7 @@ fn pre_tokenizers_cut_as_their_models_do() {
             fields[12].1 = Value::Array(merges.into());
             fields[15].1 = Value::Array(texts);
         });
-        model::import(&path, &out).map(|()| {
+        model::import(&path, true, &out).map(|()| {
             let tokenizer = model::load(&out).unwrap().tokenizer;
             let tokens = tokenizer.encode("123 on1 -oAb").unwrap();
             let begin = tokenizer.begin().len();
@@ -626,7 +626,7 @@ const NORMALIZER: [u8; 2] = [4 << 3, 0];
 fn a_folder_with_a_sentence_piece_file_alone_is_read() {
     let (folder, path) = good();
     let source = folder.path().join("source");
-    model::import(&path, &source).unwrap();
+    model::import(&path, true, &source).unwrap();
     let json = source.join("tokenizer.json");
     fs::remove_file(&json).unwrap();
     fs::remove_file(source.join("tokenizer_config.json")).unwrap();
@@ -638,7 +638,7 @@ fn a_folder_with_a_sentence_piece_file_alone_is_read() {
     fs::write(&file, tokenizer_model(&pieces, &TRAINING, &NORMALIZER)).unwrap();
     let texts = || {
         let out = folder.path().join("out");
-        model::import(&source, &out).unwrap();
+        model::import(&source, true, &out).unwrap();
         let tokenizer = model::load(&out).unwrap().tokenizer;
         let tokens = tokenizer.prompt("one on2</s>on", &[]).unwrap();
         let texts = tokens.into_iter().map(|token| tokenizer.token(token).unwrap());
@@ -684,7 +684,7 @@ fn a_folder_with_a_sentence_piece_file_alone_is_read() {
             bytes[place] = stream.below(256) as u8;
         }
         fs::write(&file, &bytes).unwrap();
-        if let Err(error) = model::import(&source, &folder.path().join("damaged")) {
+        if let Err(error) = model::import(&source, true, &folder.path().join("damaged")) {
             assert!(error.to_string().contains("tokenizer.model"), "{error}");
         }
     }
@@ -694,10 +694,10 @@ fn a_folder_with_a_sentence_piece_file_alone_is_read() {
 fn texts_begin_as_the_settings_of_the_tokenizer_say() {
     let (folder, path) = good();
     let (source, out) = (folder.path().join("source"), folder.path().join("out"));
-    model::import(&path, &source).unwrap();
+    model::import(&path, true, &source).unwrap();
     let begin = |settings: &str| {
         fs::write(source.join("tokenizer_config.json"), settings).unwrap();
-        model::import(&source, &out).unwrap();
+        model::import(&source, true, &out).unwrap();
         let tokenizer = model::load(&out).unwrap().tokenizer;
         tokenizer
             .begin()
@@ -720,8 +720,8 @@ fn texts_begin_as_the_settings_of_the_tokenizer_say() {
 fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     let (folder, path) = good();
     let (first, second) = (folder.path().join("first"), folder.path().join("second"));
-    model::import(&path, &first).unwrap();
-    model::import(&first, &second).unwrap();
+    model::import(&path, true, &first).unwrap();
+    model::import(&first, true, &second).unwrap();
     for entry in fs::read_dir(&first).unwrap() {
         let name = entry.unwrap().file_name();
         assert!(
@@ -750,7 +750,7 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     let index = first.join("model.safetensors.index.json");
     fs::write(&index, json!({ "weight_map": map }).to_string()).unwrap();
     let third = folder.path().join("third");
-    model::import(&first, &third).unwrap();
+    model::import(&first, true, &third).unwrap();
     assert_eq!(model::load(&third).unwrap().weights, model.weights);
     fs::write(&index, json!({ "weight_map": { "a": "../elsewhere" } }).to_string()).unwrap();
     insta::assert_snapshot!(message(&first), @r#"model.safetensors.index.json: `weight_map` names "../elsewhere", which is not a file in this folder"#);
@@ -765,7 +765,7 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     let mut with_more = map.clone();
     fs::write(&index, json!({ "metadata": { "total_size": 1 }, "weight_map": map }).to_string()).unwrap();
     let fourth = folder.path().join("fourth");
-    model::import(&first, &fourth).unwrap();
+    model::import(&first, true, &fourth).unwrap();
     assert_eq!(model::load(&fourth).unwrap().weights, model.weights);
     // Another way to write a file's name.
     let mut dotted = map.clone();
@@ -774,7 +774,7 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
         .for_each(|shard| *shard = json!(format!("./{}", shard.as_str().unwrap())));
     fs::write(&index, json!({ "weight_map": dotted }).to_string()).unwrap();
     let fifth = folder.path().join("fifth");
-    model::import(&first, &fifth).unwrap();
+    model::import(&first, true, &fifth).unwrap();
     assert_eq!(model::load(&fifth).unwrap().weights, model.weights);
     // Transformers would take the single file.
     let single = first.join("model.safetensors");
@@ -784,7 +784,7 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
     let whole: serde_json::Map<_, _> = map.keys().map(|name| (name.clone(), json!("model.safetensors"))).collect();
     fs::write(&index, json!({ "weight_map": whole }).to_string()).unwrap();
     let sixth = folder.path().join("sixth");
-    model::import(&first, &sixth).unwrap();
+    model::import(&first, true, &sixth).unwrap();
     assert_eq!(model::load(&sixth).unwrap().weights, model.weights);
     fs::remove_file(&single).unwrap();
     with_more.insert("model.norm.weight".to_owned(), json!("shard-3.safetensors"));
@@ -825,7 +825,7 @@ fn a_hugging_face_folder_is_read_whole_or_in_shards() {
 fn a_tied_models_own_output_layer_must_be_the_embedding() {
     let (folder, path) = good();
     let out = folder.path().join("out");
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let weights = model::load(&out).unwrap().weights;
     let with_head = |change: fn(&mut Vec<f32>)| {
         let mut head = weights["model.embed_tokens.weight"].clone();
@@ -843,7 +843,7 @@ fn a_tied_models_own_output_layer_must_be_the_embedding() {
     };
     with_head(|_| {});
     let again = folder.path().join("again");
-    model::import(&out, &again).unwrap();
+    model::import(&out, true, &again).unwrap();
     assert_eq!(model::load(&again).unwrap().weights, weights);
     with_head(|data| data[70] += 1.0);
     insta::assert_snapshot!(message(&out), @"model.safetensors: tensor `lm_head.weight` differs from `model.embed_tokens.weight`, but `tie_word_embeddings` in config.json is true");
@@ -853,7 +853,7 @@ fn a_tied_models_own_output_layer_must_be_the_embedding() {
 fn the_end_of_a_completion_is_transformers() {
     let (folder, path) = good();
     let out = folder.path().join("out");
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let config = out.join("config.json");
     let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
     let ends = |changes: &[(&str, Option<serde_json::Value>)], generation: &str| {
@@ -867,7 +867,7 @@ fn the_end_of_a_completion_is_transformers() {
         fs::write(&config, serde_json::Value::Object(value).to_string()).unwrap();
         fs::write(out.join("generation_config.json"), generation).unwrap();
         let again = folder.path().join("again");
-        match model::import(&out, &again) {
+        match model::import(&out, true, &again) {
             Ok(()) => Ok(model::load(&again).unwrap().tokenizer.ends().to_vec()),
             Err(_) => Err(message(&out)),
         }
@@ -890,7 +890,7 @@ fn the_end_of_a_completion_is_transformers() {
 fn mistral_and_phi_are_llamas_within_their_window() {
     let (folder, path) = good();
     let out = folder.path().join("llama");
-    model::import(&path, &out).unwrap();
+    model::import(&path, true, &out).unwrap();
     let llama = model::load(&out).unwrap();
     let weights_of = |parts: &[&str]| -> Vec<f32> {
         let name = |part: &&str| format!("model.layers.0.{part}.weight");
@@ -927,13 +927,13 @@ fn mistral_and_phi_are_llamas_within_their_window() {
     };
     set(json!({ "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 32 }));
     let mistral = folder.path().join("mistral");
-    model::import(&out, &mistral).unwrap();
+    model::import(&out, true, &mistral).unwrap();
     let mistral = model::load(&mistral).unwrap();
     assert_eq!((mistral.shape.context, &mistral.weights), (32, &llama.weights));
     fs::write(out.join("model.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
     set(json!({ "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "sliding_window": 2047 }));
     let phi = folder.path().join("phi");
-    model::import(&out, &phi).unwrap();
+    model::import(&out, true, &phi).unwrap();
     let phi = model::load(&phi).unwrap();
     assert_eq!((phi.shape.context, &phi.weights), (128, &llama.weights));
     set(json!({ "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "intermediate_size": 48 }));
@@ -1005,7 +1005,7 @@ fn no_damage_is_more_than_an_error() {
         }
         fs::write(&path, &bytes).unwrap();
         // Some damage is only another name: then the model may be read.
-        if let Err(error) = model::import(&path, &out) {
+        if let Err(error) = model::import(&path, true, &out) {
             assert!(error.to_string().contains("model.gguf"), "{error}");
         }
     }
@@ -1016,14 +1016,13 @@ fn ours_is_as_it_was() {
     let tokenizer = Tokenizer::build(TokenizerStyle::Phrase, ["1 + 2", "3"]).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let shape = architecture().shape(tokenizer.vocabulary()).unwrap();
-    let prompt = Prompt {
-        template: "{question}".to_owned(),
-    };
+    let prompt = Prompt::text("{question}");
     let model = Model {
         weights: initialise(&shape, 1),
         shape,
         tokenizer,
         prompt,
+        chat: None,
     };
     model.save(folder.path()).unwrap();
     assert!(!folder.path().join("tokenizer_config.json").exists());

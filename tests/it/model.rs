@@ -15,9 +15,8 @@ pub(super) fn model(architecture: &Architecture) -> Model {
         weights: initialise(&shape, 1),
         shape,
         tokenizer,
-        prompt: Prompt {
-            template: Prompt::NUMBERED.to_owned(),
-        },
+        prompt: Prompt::text(Prompt::NUMBERED),
+        chat: None,
     }
 }
 

@@ -50,7 +50,7 @@ fn what_the_reference_asks_for() {
             }
         }
     } else {
-        model::import(&asked.source, &imported).unwrap();
+        model::import(&asked.source, true, &imported).unwrap();
     }
     let model = model::load(&imported).unwrap();
     let prompts: Vec<Vec<u32>> = asked

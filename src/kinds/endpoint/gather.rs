@@ -33,6 +33,9 @@ pub(crate) struct Completion {
     pub(super) at: usize,
     pub text: String,
     pub tokens: u32,
+    /// Whether the text was cut at the limit.
+    #[serde(default)]
+    pub cut: bool,
 }
 
 /// A thread's word about one of its requests.

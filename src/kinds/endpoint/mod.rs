@@ -32,9 +32,12 @@ use reqwest::redirect::{Attempt, Policy};
 use reqwest::{StatusCode, Url};
 use serde_json::{Map, Value, json};
 
+use crate::asked::QuestionText;
 use lab::http::{self, Retries};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
+use learn::chat::Message;
+use learn::dataset::Prompt;
 
 pub(super) use address::check_address;
 use body::ReplyBody;
@@ -49,6 +52,8 @@ const SHORT_PATIENCE: u32 = 10;
 const MAX_UNREADABLE: u32 = 2;
 /// The last part of the address of requests for completions.
 const COMPLETIONS: &str = "completions";
+/// That of requests in chats, of which the server writes the text with its own chat template.
+const CHAT_COMPLETIONS: &str = "chat/completions";
 /// A longer body is no answer of a model.
 const LONGEST_BODY: u64 = 64 << 20;
 
@@ -77,8 +82,54 @@ pub(super) struct ApiKey {
 
 /// One request: the prompt, and the seed of its random numbers.
 pub(super) struct CompletionRequest {
-    pub prompt: String,
+    pub prompt: Asked,
     pub seed: u64,
+}
+
+/// What a server is given.
+pub(super) enum Asked {
+    /// A text to go on with.
+    Text(String),
+    /// A conversation to answer.
+    Chat(Vec<Message>),
+}
+
+impl From<String> for Asked {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<Vec<Message>> for Asked {
+    fn from(messages: Vec<Message>) -> Self {
+        Self::Chat(messages)
+    }
+}
+
+impl Asked {
+    /// The prompt for a question with `steps` as the number of steps. In a chat, the server writes the text with its model's own template.
+    pub(super) fn of(prompt: &Prompt, QuestionText { text, prefix }: &QuestionText, steps: u32) -> Self {
+        match prompt.chat {
+            None => Self::Text(prompt.render(text, steps) + prefix),
+            Some(_) => Self::Chat(prompt.messages(text, steps, None)),
+        }
+    }
+
+    /// The last part of the address of the request.
+    fn path(&self) -> &'static str {
+        match self {
+            Self::Text(_) => COMPLETIONS,
+            Self::Chat(_) => CHAT_COMPLETIONS,
+        }
+    }
+
+    /// The field of the request, and its value.
+    fn field(&self) -> (&'static str, Value) {
+        match self {
+            Self::Text(text) => ("prompt", json!(text)),
+            Self::Chat(messages) => ("messages", json!(messages)),
+        }
+    }
 }
 
 /// The text that the model generated for one request, or why the server does not answer this request.
@@ -223,7 +274,8 @@ impl Endpoint {
     fn request_body(&self, request: &CompletionRequest) -> String {
         let mut body = self.common.clone();
         body.insert("model".to_owned(), self.served.as_str().into());
-        body.insert("prompt".to_owned(), request.prompt.as_str().into());
+        let (field, asked) = request.prompt.field();
+        body.insert(field.to_owned(), asked);
         body.insert("seed".to_owned(), request.seed.into());
         json!(body).to_string()
     }
@@ -244,7 +296,7 @@ impl Work {
 
     /// Sends one request, again after a failure that may pass. `None` when it is to stop.
     fn request(&self, at: usize, request: &CompletionRequest, news: &Sender<News>) -> Option<News> {
-        let address = self.server.address(COMPLETIONS);
+        let address = self.server.address(request.prompt.path());
         let body = self.server.request_body(request);
         let patience = match self.is_suspected.load(Ordering::Relaxed) {
             true => self.server.patience / SHORT_PATIENCE,
@@ -258,11 +310,11 @@ impl Work {
                 return None;
             }
             let (cause, named) = match self.attempt(&address, &body) {
-                Reply::Completion { model, text, tokens } => {
+                Reply::Completion { model, text, tokens, cut } => {
                     self.is_suspected.store(false, Ordering::Relaxed);
                     return Some(match model.filter(|model| !self.is_served(model)) {
                         Some(model) => News::Failed(self.server.other_model(&address, &model)),
-                        None => News::Answered(Completion { at, text, tokens }),
+                        None => News::Answered(Completion { at, text, tokens, cut }),
                     });
                 }
                 Reply::Refused(why) => return Some(News::Refused { at, why }),
@@ -357,6 +409,27 @@ fn redirected(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chat_is_asked_for_elsewhere_and_as_messages() {
+        let server = Endpoint {
+            address: "http://here/v1/".to_owned(),
+            served: "m".to_owned(),
+            key: None,
+            concurrency: 1,
+            common: Map::new(),
+            patience: Duration::ZERO,
+        };
+        let asked = |prompt: Asked| {
+            let address = server.address(prompt.path());
+            format!("{address} {}", server.request_body(&CompletionRequest { prompt, seed: 7 }))
+        };
+        let messages = vec![Message::system("Be brief."), Message::user("1 + 1?")];
+        insta::assert_snapshot!([asked("1 + 1 =".to_owned().into()), asked(messages.into())].join("\n"), @r#"
+        http://here/v1/completions {"model":"m","prompt":"1 + 1 =","seed":7}
+        http://here/v1/chat/completions {"messages":[{"content":"Be brief.","role":"system"},{"content":"1 + 1?","role":"user"}],"model":"m","seed":7}
+        "#);
+    }
 
     #[test]
     fn dates_of_versions_are_known() {

@@ -16,6 +16,8 @@ pub(super) enum Reply {
         model: Option<String>,
         text: String,
         tokens: u32,
+        /// Whether the text was cut at the limit.
+        cut: bool,
     },
     /// The server does not answer this request, and may answer others: a prompt that is too long, a content filter.
     Refused(String),
@@ -81,7 +83,7 @@ fn completion(answer: &Value) -> Option<Reply> {
     if has_error(answer) || matches!(finish_reason(answer), Some("error" | "content_filter")) {
         return None;
     }
-    let text = answer.pointer("/choices/0/text")?.as_str()?.to_owned();
+    let text = text(answer)?.to_owned();
     let Some(tokens) = answer.pointer("/usage/completion_tokens").and_then(Value::as_u64) else {
         return Some(Reply::Wrong(
             "without `usage.completion_tokens`, which a completion must have".to_owned(),
@@ -91,7 +93,22 @@ fn completion(answer: &Value) -> Option<Reply> {
         model: answer.get("model").and_then(Value::as_str).map(str::to_owned),
         text,
         tokens: u32::try_from(tokens).unwrap_or(u32::MAX),
+        cut: finish_reason(answer) == Some("length"),
     })
+}
+
+/// The text in an answer: of a completion, or of the message in a chat. What servers call reasoning is none of it; where a limit cut the
+/// answer within it, the text is empty.
+fn text(answer: &Value) -> Option<&str> {
+    if let Some(text) = answer.pointer("/choices/0/text").and_then(Value::as_str) {
+        return Some(text);
+    }
+    let message = answer.pointer("/choices/0/message")?;
+    let content = message.get("content").and_then(Value::as_str);
+    let reasons = ["reasoning_content", "reasoning"]
+        .iter()
+        .any(|field| message.get(field).is_some_and(Value::is_string));
+    content.or_else(|| reasons.then_some(""))
 }
 
 /// The meaning of a success that is no completion: some servers send their errors so.
@@ -182,11 +199,37 @@ mod tests {
             model: model.map(str::to_owned),
             text: text.to_owned(),
             tokens: 7,
+            cut: false,
         };
         assert_eq!(reply(200, "application/json", answer), completion(Some("m"), "one\ntwo"));
         // Whatever type it is said to be, an empty text is one, and an error that is null is none.
         let answer = r#"{"error": null, "choices": [{"text": ""}], "usage": {"completion_tokens": 7}}"#;
         assert_eq!(reply(200, "text/html", answer), completion(None, ""));
+    }
+
+    #[test]
+    fn the_message_of_a_chat_is_read_without_its_reasoning() {
+        let replies = [
+            r#""message": {"role": "assistant", "content": "5", "reasoning_content": "2 + 3"}, "finish_reason": "stop""#,
+            r#""message": {"content": ""}"#,
+            r#""message": {"content": null, "reasoning_content": "2 + "}, "finish_reason": "length""#,
+            r#""message": {"content": null, "tool_calls": []}, "finish_reason": "tool_calls""#,
+            r#""text": null, "message": {"content": "5"}"#,
+        ]
+        .map(|choice| {
+            line(&reply(
+                200,
+                "",
+                &format!(r#"{{"choices": [{{{choice}}}], "usage": {{"completion_tokens": 7}}}}"#),
+            ))
+        });
+        insta::assert_snapshot!(replies.join("\n"), @r#"
+        Completion { model: None, text: "5", tokens: 7, cut: false }
+        Completion { model: None, text: "", tokens: 7, cut: false }
+        Completion { model: None, text: "", tokens: 7, cut: true }
+        Refused("200 OK without a text: the answer ended with `tool_calls`")
+        Completion { model: None, text: "5", tokens: 7, cut: false }
+        "#);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 mod doc;
 mod exact;
 mod lines;
+mod prompt;
 
 pub use doc::Doc;
 pub use exact::{ExactNumber, ExactValue, ExactValueError, RawObject};
 pub use lines::{BYTE_ORDER_MARK, DatasetError, JsonLinesReader, JsonLinesWriter, file_error, open, problem_of_line, read, write};
-
-use std::ops::Range;
+pub use prompt::{ChatPrompt, FilledPrompt, Prompt};
 
 use serde::{Deserialize, Serialize};
 
@@ -112,76 +112,5 @@ impl From<AnswerFields> for Answer {
             cut: fields.cut,
             choices: fields.choices,
         }
-    }
-}
-
-/// A prompt template: a text with `{question}` and, if it names the number of steps, `{n}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prompt {
-    /// `{question}\nAnswer:\n`
-    pub template: String,
-}
-
-impl Prompt {
-    /// `plain` of docs/method.md, 4.
-    pub const PLAIN: &'static str = "{question}\nAnswer:\n";
-    /// `numbered` of docs/method.md, 4.
-    pub const NUMBERED: &'static str = "{question}\nLet's solve it in {n} steps.\nAnswer:\n";
-
-    /// Whether the prompt names the number of steps.
-    pub fn is_numbered(&self) -> bool {
-        self.template.contains("{n}")
-    }
-
-    /// The prompt for `question` with `steps` as the number of steps.
-    pub fn render(&self, question: &str, steps: u32) -> String {
-        self.fill(question, steps).text
-    }
-
-    /// [`Prompt::render`], with the places of the question.
-    pub fn fill(&self, question: &str, steps: u32) -> FilledPrompt {
-        let (template, mut prompt) = (self.template.replace("{n}", &steps.to_string()), FilledPrompt::default());
-        for (place, part) in template.split("{question}").enumerate() {
-            if place > 0 {
-                let start = prompt.text.len();
-                prompt.text += question;
-                prompt.filled.push(start..prompt.text.len());
-            }
-            prompt.text += part;
-        }
-        prompt
-    }
-}
-
-/// A prompt for a question.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FilledPrompt {
-    pub text: String,
-    /// Where the text is not the template's.
-    pub filled: Vec<Range<usize>>,
-}
-
-impl FilledPrompt {
-    /// A text that is an author's as a whole.
-    pub fn written(text: String) -> Self {
-        let filled = Vec::new();
-        Self { text, filled }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filled_prompt_says_what_is_not_the_templates() {
-        let prompt = |template: &str| Prompt {
-            template: template.to_owned(),
-        };
-        let filled = prompt("<{question}> in {n}: {question}").fill("{n}{question}", 3);
-        assert_eq!(filled.text, "<{n}{question}> in 3: {n}{question}");
-        assert_eq!(filled.filled, [1..14, 22..35]);
-        assert_eq!(prompt("{question}").fill("", 1).filled.as_slice(), std::slice::from_ref(&(0..0)));
-        assert_eq!(prompt("x").fill("a", 1), FilledPrompt::written("x".to_owned()));
     }
 }

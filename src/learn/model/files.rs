@@ -1,13 +1,14 @@
-//! A model's folder: `config.json`, `model.safetensors`, `tokenizer.json`, `prompt.json`.
+//! A model's folder: `config.json`, `model.safetensors`, `tokenizer.json`, `prompt.json`, and `chat_template.jinja` if it has one.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::chat::SPECIAL_TOKENS;
 use super::config_file::ModelConfig;
 use super::json_file::{read_json, write_json};
 use super::weights_file::WeightsFile;
-use super::{Model, ModelError, ModelShape, config_file, weights_file};
+use super::{Model, ModelChat, ModelError, ModelShape, config_file, weights_file};
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 
@@ -27,12 +28,14 @@ pub fn load(folder: &Path) -> Result<Model, ModelError> {
         weights,
         tokenizer,
         prompt,
+        chat,
     } = open(folder)?;
     Ok(Model {
         weights: weights.read()?,
         shape,
         tokenizer,
         prompt,
+        chat,
     })
 }
 
@@ -52,6 +55,7 @@ pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
     Ok(Model {
         weights: WeightsFile::open(&shape, &folder.join(WEIGHTS_FILE))?,
         prompt: read_json(&folder.join(PROMPT_FILE))?,
+        chat: ModelChat::read(folder, &tokenizer)?,
         shape,
         tokenizer,
     })
@@ -82,35 +86,67 @@ impl Model {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), ModelError> {
-        describe(&self.shape, &self.tokenizer, &self.prompt, "float32", folder)?;
+        let described = Described {
+            shape: &self.shape,
+            tokenizer: &self.tokenizer,
+            prompt: &self.prompt,
+            chat: self.chat.as_ref(),
+            dtype: "float32",
+        };
+        described.write(folder)?;
         weights_file::write(&self.weights, &folder.join(WEIGHTS_FILE))
     }
 }
 
-/// Writes all files of a model's folder except its weights; `dtype` is Hugging Face's name for the weights' type.
-pub(super) fn describe(shape: &ModelShape, tokenizer: &Tokenizer, prompt: &Prompt, dtype: &str, folder: &Path) -> Result<(), ModelError> {
-    std::fs::create_dir_all(folder).map_err(|error| ModelError::Write {
-        path: folder.to_owned(),
-        error,
-    })?;
-    config_file::write(shape, tokenizer, dtype, &folder.join(CONFIG_FILE))?;
-    tokenizer.save(&folder.join(TOKENIZER_FILE))?;
-    if !tokenizer.is_ours() {
-        write_json(&tokenizer_config(shape, tokenizer), &folder.join(TOKENIZER_CONFIG_FILE))?;
-    }
-    write_json(prompt, &folder.join(PROMPT_FILE))
+/// What the files of a model's folder are made of, except its weights.
+pub(super) struct Described<'a> {
+    pub(super) shape: &'a ModelShape,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) prompt: &'a Prompt,
+    pub(super) chat: Option<&'a ModelChat>,
+    /// Hugging Face's name for the weights' type.
+    pub(super) dtype: &'a str,
 }
 
-/// The settings that Transformers needs besides `tokenizer.json`.
-fn tokenizer_config(shape: &ModelShape, tokenizer: &Tokenizer) -> Value {
-    let text = |token: Option<u32>| token.and_then(|token| tokenizer.token(token));
-    json!({
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": text(tokenizer.begin().first().copied()),
-        "eos_token": text(Some(tokenizer.end())),
-        "clean_up_tokenization_spaces": false,
-        "model_max_length": shape.context,
-    })
+impl Described<'_> {
+    /// Writes all files of a model's folder except its weights.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), ModelError> {
+        std::fs::create_dir_all(folder).map_err(|error| ModelError::Write {
+            path: folder.to_owned(),
+            error,
+        })?;
+        config_file::write(self.shape, self.tokenizer, self.dtype, &folder.join(CONFIG_FILE))?;
+        self.tokenizer.save(&folder.join(TOKENIZER_FILE))?;
+        if !self.tokenizer.is_ours() || self.chat.is_some() {
+            write_json(&self.tokenizer_config(), &folder.join(TOKENIZER_CONFIG_FILE))?;
+        }
+        if let Some(chat) = self.chat {
+            chat.write(folder)?;
+        }
+        write_json(self.prompt, &folder.join(PROMPT_FILE))
+    }
+
+    /// The settings that Transformers needs besides `tokenizer.json`.
+    fn tokenizer_config(&self) -> Value {
+        let text = |token: Option<u32>| token.and_then(|token| self.tokenizer.token(token));
+        let mut config = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": text(self.tokenizer.begin().first().copied()),
+            "eos_token": text(Some(self.tokenizer.end())),
+            "clean_up_tokenization_spaces": false,
+            "model_max_length": self.shape.context,
+        });
+        if let (Some(chat), Some(fields)) = (self.chat, config.as_object_mut()) {
+            // The template is written with the special tokens of the model's own files.
+            for name in SPECIAL_TOKENS {
+                match chat.special_tokens.get(name) {
+                    Some(token) => fields.insert(name.to_owned(), json!(token)),
+                    None => fields.get_mut(name).map(Value::take),
+                };
+            }
+        }
+        config
+    }
 }
 
 /// The path of the weights in a model's folder.

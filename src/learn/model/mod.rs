@@ -3,6 +3,7 @@
 mod adapters;
 mod architecture;
 mod architecture_error;
+mod chat;
 mod config_file;
 mod error;
 mod files;
@@ -10,6 +11,7 @@ mod import;
 mod initialise;
 mod json_file;
 pub mod lora;
+mod prompter;
 mod rotary;
 mod stand_in;
 mod stored_tensor;
@@ -25,11 +27,13 @@ use crate::tokenizer::Tokenizer;
 pub use adapters::Adapters;
 pub use architecture::{Architecture, PRESETS};
 pub use architecture_error::ArchitectureError;
+pub use chat::ModelChat;
 pub use error::ModelError;
 pub use files::{is_model, load, open};
-pub use import::{import, import_adapter};
+pub use import::{chat_of, import, import_adapter};
 pub use initialise::initialise;
 pub use lora::{Lora, LoraError};
+pub use prompter::{Prompter, first_prompt};
 pub use rotary::{Llama3Scaling, LongRope, RopeScaling, Yarn};
 pub use stored_tensor::{StoredTensor, le_bytes, write_tensors};
 pub use tensor_file::TensorFile;
@@ -44,6 +48,8 @@ pub struct Model<W = Weights> {
     pub tokenizer: Tokenizer,
     /// The prompt it was trained with.
     pub prompt: Prompt,
+    /// Its chat template, if it has one.
+    pub chat: Option<ModelChat>,
 }
 
 /// Everything that determines the shapes of the weights: the architecture with its defaults filled in, and the vocabulary.

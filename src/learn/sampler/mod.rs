@@ -189,11 +189,11 @@ fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError>
 
 /// The tokens of a prompt, which must not leave out anything of it.
 fn tokens(tokenizer: &Tokenizer, request: &Request) -> Result<Vec<u32>, SampleError> {
-    let FilledPrompt { text, filled } = &request.prompt;
-    let tokens = tokenizer.prompt(text, filled)?;
+    let tokens = tokenizer.filled_prompt(&request.prompt)?;
     if tokenizer.may_lack(&tokens)
-        && let Some(unknown) = tokenizer.unknown_in_prompt(text, filled)?
+        && let Some(unknown) = tokenizer.unknown_in_filled(&request.prompt)?
     {
+        let text = &request.prompt.text;
         return Err(SampleError::Unknown {
             stream: request.stream.clone(),
             line: text.lines().find(|line| line.contains(&unknown)).unwrap_or(text).to_owned(),

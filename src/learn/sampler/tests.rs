@@ -23,9 +23,8 @@ fn model(context: usize) -> Model {
         shape,
         weights,
         tokenizer,
-        prompt: Prompt {
-            template: Prompt::PLAIN.to_owned(),
-        },
+        prompt: Prompt::text(Prompt::PLAIN),
+        chat: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The tokens of requests, by the rules of lm-evaluation-harness 0.4.13 (`TemplateLM._encode_pair`, `get_rolling_token_windows`).
 
+use std::ops::Range;
+
 use super::{ScoreError, ScoreRequest, TextRequest};
 use crate::dataset::FilledPrompt;
 use crate::tokenizer::Tokenizer;
@@ -55,12 +57,7 @@ impl EncodedPair {
         whole.filled.push(context.text.len()..whole.text.len());
         let mut tokens = encode(tokenizer, &whole, stream)?;
         let kept = context.text.trim_end_matches(is_blank).len();
-        let filled = context.filled.iter().map(|range| range.start.min(kept)..range.end.min(kept));
-        let context = FilledPrompt {
-            filled: filled.collect(),
-            text: context.text.get(..kept).unwrap_or_default().to_owned(),
-        };
-        let mut context = tokenizer.prompt(&context.text, &context.filled)?;
+        let mut context = tokenizer.filled_prompt(&beginning(context, kept))?;
         let continuation_tokens = tokens.split_off(context.len().min(tokens.len()));
         if continuation_tokens.is_empty() {
             return Err(ScoreError::NoTokens {
@@ -128,11 +125,11 @@ pub(super) fn windows_of(tokens: &[u32], request: usize, context: usize) -> Vec<
 
 /// The tokens of a text, which must not leave out anything of it.
 fn encode(tokenizer: &Tokenizer, prompt: &FilledPrompt, stream: &str) -> Result<Vec<u32>, ScoreError> {
-    let FilledPrompt { text, filled } = prompt;
-    let tokens = tokenizer.prompt(text, filled)?;
+    let tokens = tokenizer.filled_prompt(prompt)?;
     if tokenizer.may_lack(&tokens)
-        && let Some(unknown) = tokenizer.unknown_in_prompt(text, filled)?
+        && let Some(unknown) = tokenizer.unknown_in_filled(prompt)?
     {
+        let text = &prompt.text;
         return Err(ScoreError::Unknown {
             stream: stream.to_owned(),
             line: text.lines().find(|line| line.contains(&unknown)).unwrap_or(text).to_owned(),
@@ -140,6 +137,17 @@ fn encode(tokenizer: &Tokenizer, prompt: &FilledPrompt, stream: &str) -> Result<
         });
     }
     Ok(tokens)
+}
+
+/// The first `kept` bytes of a prompt.
+fn beginning(prompt: &FilledPrompt, kept: usize) -> FilledPrompt {
+    let cut = |ranges: &[Range<usize>]| ranges.iter().map(|range| range.start.min(kept)..range.end.min(kept)).collect();
+    FilledPrompt {
+        text: prompt.text.get(..kept).unwrap_or_default().to_owned(),
+        filled: cut(&prompt.filled),
+        answers: cut(&prompt.answers),
+        is_whole: prompt.is_whole,
+    }
 }
 
 /// Whether Python's `str.rstrip` removes the character: Unicode's blanks, and four separators of ASCII.

@@ -17,6 +17,7 @@
 
 mod byte_level;
 mod control;
+mod conversation;
 mod limits;
 mod positions;
 mod pre_tokenizer;
@@ -36,6 +37,7 @@ use tokenizers::{AddedToken, PostProcessorWrapper};
 use crate::catch_panic;
 
 pub use byte_level::{ByteLevel, PreTokenizer, TokenKind};
+pub use conversation::{ConversationText, ConversationTokens};
 pub use positions::Cursor;
 pub use sentence_piece::{Piece, PieceError, PieceKind, SentencePiece, SpacePrefix};
 

@@ -17,7 +17,7 @@ const NO_CHARACTER: &str = "\u{10ffff}";
 
 /// How a text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+pub(super) enum Reading {
     /// Marks such as `<think>` are tokens: in completions.
     WithMarks,
     /// The start of a prompt's text, in which marks are text.
@@ -27,10 +27,16 @@ enum Reading {
 }
 
 /// The tokens of a text, piece by piece.
-struct SpelledText {
+pub(super) struct SpelledText {
     encoding: Encoding,
     /// The first character that has no token and leaves no trace.
     dropped: Option<String>,
+}
+
+impl SpelledText {
+    pub(super) fn ids(&self) -> &[u32] {
+        self.encoding.get_ids()
+    }
 }
 
 impl Tokenizer {
@@ -131,12 +137,12 @@ impl Tokenizer {
     }
 
     /// The role of a token.
-    fn role(&self, token: u32) -> TokenRole {
+    pub(super) fn role(&self, token: u32) -> TokenRole {
         self.roles.get(token as usize).copied().unwrap_or_default()
     }
 
     /// The tokens of `text`, in which what would be a control token is spelled, character by character.
-    fn spell(&self, text: &str, reading: Reading) -> Result<SpelledText, TokenizerError> {
+    pub(super) fn spell(&self, text: &str, reading: Reading) -> Result<SpelledText, TokenizerError> {
         let spell = || {
             let template = self.template.as_deref();
             let template = template.filter(|template| reading != Reading::WithMarks || template.has_lax_controls);
@@ -198,7 +204,7 @@ impl Tokenizer {
 }
 
 impl Reading {
-    fn part(starts: bool) -> Self {
+    pub(super) fn part(starts: bool) -> Self {
         if starts { Self::Start } else { Self::Later }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::chat::ChatError;
+use crate::dataset::Row;
 use crate::engine::{Bytes, EngineError};
 use crate::model::{ArchitectureError, ModelError};
 use crate::tokenizer::TokenizerError;
@@ -51,6 +53,10 @@ pub enum TrainError {
         available: Bytes,
         advice: String,
     },
+    #[error("row \"{row}\": {error}")]
+    ChatRow { row: String, error: ChatError },
+    #[error(transparent)]
+    Chat(#[from] ChatError),
     #[error("cannot write {path}: {error}", path = path.display())]
     Write { path: PathBuf, error: std::io::Error },
     #[error("cannot resume from the checkpoint {path}: {error}; remove it to train from the start", path = path.display())]
@@ -63,4 +69,14 @@ pub enum TrainError {
     Model(#[from] ModelError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl TrainError {
+    /// For a row that cannot be written as a chat.
+    pub(super) fn chat(row: &Row, error: ChatError) -> Self {
+        Self::ChatRow {
+            row: row.id.clone(),
+            error,
+        }
+    }
 }

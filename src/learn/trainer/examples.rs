@@ -1,10 +1,14 @@
 //! Rows as tokens, and batches of them.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use super::{TrainError, TrainingData};
-use crate::dataset::{Prompt, Row};
+use crate::chat::RenderedChat;
+use crate::dataset::{FilledPrompt, Prompt, Row};
 use crate::engine::{Batch, IGNORED, Sequence};
-use crate::model::ModelShape;
-use crate::tokenizer::{Cursor, Tokenizer, TokenizerStyle};
+use crate::model::{ModelShape, Prompter};
+use crate::tokenizer::{ConversationText, ConversationTokens, Cursor, Tokenizer, TokenizerStyle};
 
 /// The largest number of rows that a message names.
 const MAX_NAMED_ROWS: usize = 5;
@@ -20,8 +24,7 @@ fn prompts(rows: &[Row], prompt: &Prompt) -> Vec<String> {
 pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: &Prompt) -> Result<Tokenizer, TrainError> {
     let mut texts = prompts(data.rows, prompt);
     for template in [Prompt::PLAIN, Prompt::NUMBERED, &prompt.template] {
-        let template = template.to_owned();
-        texts.extend(prompts(data.vocabulary, &Prompt { template }));
+        texts.extend(prompts(data.vocabulary, &Prompt::text(template)));
     }
     let rows = data.rows.iter().chain(data.vocabulary);
     let completions = rows.map(|row| row.completion.as_str());
@@ -29,13 +32,57 @@ pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: 
     Ok(Tokenizer::build(style, texts)?)
 }
 
-/// A row as tokens: prompt, completion and end, with their positions.
+/// A row as tokens, with their positions.
 struct Example {
     tokens: Vec<u32>,
-    /// Number of tokens of the prompt.
-    prompt: usize,
+    /// The tokens that are trained on: completion and end, or the turns of the model in a chat.
+    trained: Vec<Range<usize>>,
     lines: Vec<u32>,
     columns: Vec<u32>,
+}
+
+impl Example {
+    /// Prompt, completion and end; prompt and completion are tokenised separately.
+    fn completed(row: &Row, prompt: &FilledPrompt, tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<Range<usize>>), TrainError> {
+        let mut tokens = tokenizer.prompt(&prompt.text, &prompt.filled)?;
+        let start = tokens.len();
+        tokens.extend(tokenizer.encode(&row.completion)?);
+        tokens.push(tokenizer.end());
+        let trained = start..tokens.len();
+        Ok((tokens, vec![trained]))
+    }
+
+    /// A conversation up to the model's last word.
+    fn said(chat: &RenderedChat, tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<Range<usize>>), TrainError> {
+        let ConversationTokens { mut tokens, said } = tokenizer.conversation(text_of(chat))?;
+        let mut trained = said;
+        if let Some(last) = trained.last_mut() {
+            tokens.truncate(last.end);
+            // A template without a mark for the end of a turn would leave a model that never ends one.
+            let has_end = last.start < last.end && tokens.last().is_some_and(|token| tokenizer.is_control(*token));
+            if !has_end {
+                tokens.push(tokenizer.end());
+                last.end = tokens.len();
+            }
+        }
+        trained.retain(|part| part.start < part.end);
+        Ok((tokens, trained))
+    }
+
+    /// Number of tokens that are targets; the first of all is none.
+    fn targets(&self) -> usize {
+        self.trained.iter().map(|part| part.end - part.start.max(1)).sum()
+    }
+}
+
+/// A conversation as the tokenizer reads it.
+fn text_of(chat: &RenderedChat) -> ConversationText<'_> {
+    ConversationText {
+        text: &chat.text,
+        filled: &chat.filled,
+        written: &chat.written,
+        said: &chat.said,
+    }
 }
 
 /// All rows as tokens, in the order of the rows.
@@ -45,18 +92,18 @@ pub(super) struct Examples<'a> {
 }
 
 impl<'a> Examples<'a> {
-    /// Tokenises `rows`, prompt and completion separately.
-    pub(super) fn new(rows: &'a [Row], prompt: &Prompt, tokenizer: &Tokenizer, shape: &ModelShape) -> Result<Self, TrainError> {
+    /// Tokenises `rows`.
+    pub(super) fn new(rows: &'a [Row], prompter: &Prompter, tokenizer: &Tokenizer, shape: &ModelShape) -> Result<Self, TrainError> {
         let examples = rows.iter().map(|row| {
-            let prompt = prompt.fill(&row.prompt, row.step_num);
-            let mut tokens = tokenizer.prompt(&prompt.text, &prompt.filled)?;
-            let prompt = tokens.len();
-            tokens.extend(tokenizer.encode(&row.completion)?);
-            tokens.push(tokenizer.end());
+            let failed = |error| TrainError::chat(row, error);
+            let (tokens, trained) = match prompter.conversation(row).map_err(failed)? {
+                Some(chat) => Example::said(&chat, tokenizer)?,
+                None => Example::completed(row, &prompter.ask(&row.prompt, row.step_num).map_err(failed)?, tokenizer)?,
+            };
             let (lines, columns) = Cursor::default().positions(tokenizer, &tokens, shape.lines, shape.columns);
             Ok(Example {
                 tokens,
-                prompt,
+                trained,
                 lines,
                 columns,
             })
@@ -67,6 +114,16 @@ impl<'a> Examples<'a> {
         };
         examples.check(shape.context)?;
         Ok(examples)
+    }
+
+    /// The control tokens that end what is trained on, in the order of their numbers: a model that has learned them ends its answers so.
+    pub(super) fn ends(&self, tokenizer: &Tokenizer) -> BTreeSet<u32> {
+        let parts = self
+            .examples
+            .iter()
+            .flat_map(|example| example.trained.iter().map(move |part| (example, part.end)));
+        let last = parts.filter_map(|(example, end)| example.tokens.get(end.checked_sub(1)?));
+        last.copied().filter(|token| tokenizer.is_control(*token)).collect()
     }
 
     fn check(&self, context: usize) -> Result<(), TrainError> {
@@ -86,18 +143,13 @@ impl<'a> Examples<'a> {
     }
 
     /// Checks that the tokenizer has a token for everything in the rows.
-    pub(super) fn check_known(&self, prompt: &Prompt, tokenizer: &Tokenizer) -> Result<(), TrainError> {
+    pub(super) fn check_known(&self, prompter: &Prompter, tokenizer: &Tokenizer) -> Result<(), TrainError> {
         let rows = self.rows.iter().zip(&self.examples);
         for (row, _) in rows.filter(|(_, example)| tokenizer.may_lack(&example.tokens)) {
-            let prompt = prompt.fill(&row.prompt, row.step_num);
-            let (unknown, text) = match tokenizer.unknown_in_prompt(&prompt.text, &prompt.filled)? {
-                Some(unknown) => (Some(unknown), prompt.text.as_str()),
-                None => (tokenizer.unknown_in_text(&row.completion)?, row.completion.as_str()),
-            };
-            if let Some(unknown) = unknown {
+            if let Some((unknown, text)) = unknown(row, prompter, tokenizer)? {
                 return Err(TrainError::Unknown {
                     row: row.id.clone(),
-                    line: text.lines().find(|line| line.contains(&unknown)).unwrap_or(text).to_owned(),
+                    line: text.lines().find(|line| line.contains(&unknown)).unwrap_or(&text).to_owned(),
                     text: unknown,
                 });
             }
@@ -115,8 +167,10 @@ impl<'a> Examples<'a> {
         let examples = numbers.iter().filter_map(|&number| self.examples.get(number));
         let sequence = |example: &Example| {
             let tokens = example.tokens.len() - 1;
-            let trained = tokens + 1 - example.prompt.max(1);
-            Sequence { tokens, trained }
+            Sequence {
+                tokens,
+                trained: example.targets(),
+            }
         };
         examples.map(sequence).collect()
     }
@@ -131,16 +185,20 @@ impl<'a> Examples<'a> {
         }
     }
 
-    /// The batch of the rows with these numbers. Every token except the last is an input, and the next token is its target if it belongs to the
-    /// completion or ends it.
+    /// The batch of the rows with these numbers. Every token except the last is an input, and the next token is its target if it is trained on.
     pub(super) fn batch(&self, numbers: &[usize]) -> Batch {
         let mut batch = Batch::default();
         for example in numbers.iter().filter_map(|&number| self.examples.get(number)) {
             let read = example.tokens.len() - 1;
-            let targets = example.tokens.iter().enumerate().skip(1);
-            batch
-                .targets
-                .extend(targets.map(|(i, &token)| if i < example.prompt { IGNORED } else { token }));
+            let first = batch.targets.len();
+            batch.targets.resize(first + read, IGNORED);
+            for part in &example.trained {
+                for at in part.start.max(1)..part.end {
+                    if let (Some(target), Some(token)) = (batch.targets.get_mut(first + at - 1), example.tokens.get(at)) {
+                        *target = *token;
+                    }
+                }
+            }
             batch.tokens.extend(example.tokens.iter().take(read));
             batch.lines.extend(example.lines.iter().take(read));
             batch.columns.extend(example.columns.iter().take(read));
@@ -150,75 +208,20 @@ impl<'a> Examples<'a> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dataset::Doc;
-    use crate::model::Architecture;
-
-    fn row(id: &str, prompt: &str, completion: &str) -> Row {
-        Row {
-            id: id.to_owned(),
-            prompt: prompt.to_owned(),
-            completion: completion.to_owned(),
-            step_num: 1,
-            answer: 3.into(),
-            doc: Doc::default(),
-        }
+/// The first part of a row for which there is no token, and the text that it is in; `None` if all is known.
+fn unknown(row: &Row, prompter: &Prompter, tokenizer: &Tokenizer) -> Result<Option<(String, String)>, TrainError> {
+    let failed = |error| TrainError::chat(row, error);
+    if let Some(chat) = prompter.conversation(row).map_err(failed)? {
+        let unknown = tokenizer.unknown_in_conversation(text_of(&chat))?;
+        return Ok(unknown.map(|unknown| (unknown, chat.text)));
     }
-
-    fn data(rows: &[Row]) -> TrainingData<'_> {
-        TrainingData {
-            rows,
-            vocabulary: &[],
-            base: None,
-        }
+    let prompt = prompter.ask(&row.prompt, row.step_num).map_err(failed)?;
+    if let Some(unknown) = tokenizer.unknown_in_prompt(&prompt.text, &prompt.filled)? {
+        return Ok(Some((unknown, prompt.text)));
     }
-
-    #[test]
-    fn only_the_completion_and_its_end_are_trained_on() {
-        let rows = [row("a", "1+2", "=3"), row("b", "4+4", "=8")];
-        let prompt = Prompt {
-            template: "{question}:".to_owned(),
-        };
-        let tokenizer = tokenizer(TokenizerStyle::Phrase, &data(&rows), &prompt).unwrap();
-        let shape = Architecture::default().shape(tokenizer.vocabulary()).unwrap();
-        let batch = Examples::new(&rows, &prompt, &tokenizer, &shape).unwrap().batch(&[1, 0]);
-        let text = |tokens: &[u32]| -> Vec<String> {
-            let token = |token: &u32| match *token {
-                IGNORED => "-".to_owned(),
-                token => tokenizer.decode(&[token]).unwrap(),
-            };
-            tokens.iter().map(token).collect()
-        };
-        assert_eq!(text(&batch.tokens), ["4", "+", "4", ":", "=", "8", "1", "+", "2", ":", "=", "3"]);
-        assert_eq!(
-            text(&batch.targets),
-            ["-", "-", "-", "=", "8", "<eos>", "-", "-", "-", "=", "3", "<eos>"]
-        );
-        assert_eq!(batch.lines, [0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1]);
-        assert_eq!(batch.columns, [0, 1, 2, 3, 0, 1, 0, 1, 2, 3, 0, 1]);
-        assert_eq!(batch.lengths, [6, 6]);
-        let sequence = Sequence { tokens: 6, trained: 3 };
-        assert_eq!(
-            Examples::new(&rows, &prompt, &tokenizer, &shape).unwrap().sequences(&[1, 0]),
-            [sequence; 2]
-        );
-    }
-
-    #[test]
-    fn rows_beyond_the_context_are_named() {
-        let rows: Vec<Row> = (0..8).map(|i| row(&format!("r{i}"), "1+2", "=33333")).collect();
-        let prompt = Prompt {
-            template: "{question}:".to_owned(),
-        };
-        let tokenizer = tokenizer(TokenizerStyle::Char, &data(&rows), &prompt).unwrap();
-        let architecture = Architecture {
-            context: 8,
-            ..Architecture::default()
-        };
-        let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
-        let error = Examples::new(&rows, &prompt, &tokenizer, &shape).err().unwrap();
-        insta::assert_snapshot!(error, @r#"8 rows are longer than the model's context of 8 tokens, the longest has 11 (rows "r0", "r1", "r2", "r3", "r4" and 3 more); raise `context` of the model or leave them out"#);
-    }
+    let unknown = tokenizer.unknown_in_text(&row.completion)?;
+    Ok(unknown.map(|unknown| (unknown, row.completion.clone())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,10 +117,11 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
         return Err(TrainError::NoRows);
     }
     let start = TrainingStart::new(recipe, data, seed, run.memory)?;
-    let examples = Examples::new(rows, &recipe.prompt, &start.tokenizer, &start.shape)?;
+    let examples = Examples::new(rows, &start.prompter, &start.tokenizer, &start.shape)?;
     if data.base.is_some() {
-        examples.check_known(&recipe.prompt, &start.tokenizer)?;
+        examples.check_known(&start.prompter, &start.tokenizer)?;
     }
+    let ends = examples.ends(&start.tokenizer);
     let length = recipe.length(rows.len());
     recipe.frozen.check(&start.shape)?;
     let mut order = BatchOrder::new(seed, recipe.batch, examples.lengths(), length.curriculum);
@@ -133,7 +134,16 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
     };
     let training = memory::choose_options(recipe, &read, &batches, Stream::new(seed, "dropout").bits(), run)?;
     let identity = checkpoint::identity(recipe, rows, &start, seed)?;
-    let TrainingStart { tokenizer, shape, weights } = start;
+    let TrainingStart {
+        mut tokenizer,
+        shape,
+        weights,
+        chat,
+        ..
+    } = start;
+    for end in ends {
+        tokenizer = tokenizer.also_ending_with(end)?;
+    }
     let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, weights, training, run.threads)?;
     let mut session = TrainingSession {
         engine,
@@ -155,6 +165,7 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
         prompt: recipe.prompt.clone(),
         shape,
         tokenizer,
+        chat,
     };
     let curve = history::curve(&history, recipe, length.steps);
     Ok(TrainedModel { model, adapters, curve })

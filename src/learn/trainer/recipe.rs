@@ -25,10 +25,8 @@ pub struct Recipe {
     pub model: Option<Architecture>,
     /// How texts are split into tokens. With a base, the base's tokenizer is used.
     pub tokenizer: TokenizerStyle,
-    /// The prompt: `plain`, `numbered`, the name of an entry of `[prompts]`, or a text with `{question}` and, to name the number of steps,
-    /// `{n}`.
-    #[serde(deserialize_with = "prompt")]
-    #[schemars(with = "String")]
+    /// The prompt: `plain`, `numbered`, `chat` (the base's chat template), the name of an entry of `[prompts]`, or a text with `{question}`
+    /// and, to name the number of steps, `{n}`. A table for a chat of one's own: `{ template = "{question}", chat = { system = "…" } }`.
     pub prompt: Prompt,
     /// Optimizer steps.
     pub steps: u64,
@@ -106,9 +104,7 @@ impl Default for Recipe {
         Self {
             model: None,
             tokenizer: TokenizerStyle::default(),
-            prompt: Prompt {
-                template: Prompt::PLAIN.to_owned(),
-            },
+            prompt: Prompt::text(Prompt::PLAIN),
             steps: 2000,
             epochs: 0,
             batch: 32,
@@ -214,36 +210,6 @@ fn architecture_schema(generator: &mut SchemaGenerator) -> Schema {
         "description": "The decoder: a preset's name, the name of a table under `[models]`, or such a table. Left out, it is the base's, or `tiny` without one.",
         "anyOf": [{ "enum": PRESETS }, { "type": "string" }, table],
     })
-}
-
-/// Deserializes `plain`, `numbered` or a text with `{question}`, and also a prompt in the form of records, so that a stage can be run again
-/// from its record.
-fn prompt<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Prompt, D::Error> {
-    struct PromptVisitor;
-    impl<'de> Visitor<'de> for PromptVisitor {
-        type Value = Prompt;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a string")
-        }
-
-        fn visit_str<E: Error>(self, text: &str) -> Result<Prompt, E> {
-            let template = match text {
-                "plain" => Prompt::PLAIN,
-                "numbered" => Prompt::NUMBERED,
-                template if template.contains("{question}") => template,
-                other => return Err(E::unknown_variant(other, &["numbered", "plain"])),
-            };
-            Ok(Prompt {
-                template: template.to_owned(),
-            })
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Prompt, A::Error> {
-            self.visit_str(&Prompt::deserialize(MapAccessDeserializer::new(fields))?.template)
-        }
-    }
-    deserializer.deserialize_any(PromptVisitor)
 }
 
 /// The largest number of rows or batches at once.

@@ -1,7 +1,7 @@
 //! The start of a training: random weights, or another model.
 
 use super::{Recipe, TrainError, TrainingData, examples, memory};
-use crate::model::{self, Architecture, Model, ModelShape, Weights};
+use crate::model::{self, Architecture, Model, ModelChat, ModelShape, Prompter, Weights};
 use crate::tokenizer::Tokenizer;
 
 /// Tokenizer, shape and weights before the first step.
@@ -9,6 +9,9 @@ pub(super) struct TrainingStart {
     pub(super) tokenizer: Tokenizer,
     pub(super) shape: ModelShape,
     pub(super) weights: Weights,
+    /// The base's chat template, if it has one.
+    pub(super) chat: Option<ModelChat>,
+    pub(super) prompter: Prompter,
 }
 
 impl TrainingStart {
@@ -20,22 +23,37 @@ impl TrainingStart {
                 tokenizer,
                 shape,
                 mut weights,
+                chat,
                 ..
             } = base()?;
+            let prompter = Prompter::new(&recipe.prompt, chat.as_ref())?;
             if let Some(written) = &recipe.model {
                 check(written, &shape)?;
             }
             if let Some(lora) = &recipe.lora {
                 weights.extend(lora.initialise(&shape, seed));
             }
-            return Ok(Self { tokenizer, shape, weights });
+            return Ok(Self {
+                tokenizer,
+                shape,
+                weights,
+                chat,
+                prompter,
+            });
         }
+        let prompter = Prompter::new(&recipe.prompt, None)?;
         let tokenizer = examples::tokenizer(recipe.tokenizer, data, &recipe.prompt)?;
         let architecture = recipe.model.clone().unwrap_or_default();
         let shape = architecture.shape(tokenizer.vocabulary())?;
         memory::check_weights_fit(&shape, memory)?;
         let weights = model::initialise(&shape, seed);
-        Ok(Self { tokenizer, shape, weights })
+        Ok(Self {
+            tokenizer,
+            shape,
+            weights,
+            chat: None,
+            prompter,
+        })
     }
 }
 

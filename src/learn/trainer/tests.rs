@@ -290,9 +290,7 @@ fn a_vocabulary_makes_a_base_know_what_it_is_not_trained_on() {
     let base = with(&all);
     assert!(base.shape.vocabulary > with(&[]).shape.vocabulary);
     let numbered = Recipe {
-        prompt: crate::dataset::Prompt {
-            template: crate::dataset::Prompt::NUMBERED.to_owned(),
-        },
+        prompt: crate::dataset::Prompt::text(crate::dataset::Prompt::NUMBERED),
         ..recipe.clone()
     };
     let data = TrainingData {
@@ -430,7 +428,13 @@ fn little_memory_changes_no_bit_and_too_little_is_refused() {
     };
     let rows = rows();
     let TrainingStart { tokenizer, shape, .. } = TrainingStart::new(&recipe, &data(&rows), 3, None).unwrap();
-    let examples = Examples::new(&rows, &recipe.prompt, &tokenizer, &shape).unwrap();
+    let examples = Examples::new(
+        &rows,
+        &crate::model::Prompter::new(&recipe.prompt, None).unwrap(),
+        &tokenizer,
+        &shape,
+    )
+    .unwrap();
     let mut order = BatchOrder::new(3, recipe.batch, examples.lengths(), 0);
     let batches = memory::batches(&recipe, &examples, &mut order, 2);
     assert_eq!(batches.len(), 8);
@@ -546,7 +550,7 @@ fn a_bad_recipe_is_refused_with_the_path() {
     model: `heads` = 7 must divide `width` = 60
     model.widht: unknown field: found `widht`, expected `one of `width`, `layers`, `heads`, `kv_heads`, `head_dim`, `feed_forward`, `qkv_bias`, `rope_theta`, `rope_scaling`, `norm_epsilon`, `tied`, `lines`, `columns`, `context``
     model: invalid type: found signed int `3`, expected a preset (tiny, small, medium), the name of a table under `[models]`, or a table
-    prompt: unknown variant: found `plian`, expected ``numbered` or `plain``
+    prompt: unknown variant: found `plian`, expected `one of `numbered`, `plain`, `chat``
     batch: 0 is too small, it must be at least 1
     warmup: 1.5 is out of range, it must be a share, from 0 to 1
     learning_rate: -1 is out of range, it must be a number of at least 0

@@ -225,7 +225,7 @@ pub fn two_rows() -> Vec<Row> {
 /// A small model with random weights, whose answers are gibberish, and the same on every machine.
 pub fn gibberish(prompt: &str) -> Model {
     let template = prompt.to_owned();
-    let prompt = dataset::Prompt { template };
+    let prompt = dataset::Prompt::text(template);
     let rows = two_rows();
     let prompts: Vec<String> = rows.iter().map(|row| prompt.render(&row.prompt, row.step_num)).collect();
     let completions = rows.iter().map(|row| row.completion.as_str());
@@ -240,6 +240,7 @@ pub fn gibberish(prompt: &str) -> Model {
     Model {
         weights: model::initialise(&shape, 5),
         prompt,
+        chat: None,
         shape,
         tokenizer,
     }

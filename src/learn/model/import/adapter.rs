@@ -11,6 +11,7 @@ use super::shards::WeightFiles;
 use super::tensor::{LowRank, SourceTensor};
 use crate::model::adapters::{ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE};
 use crate::model::config_file::Fields;
+use crate::model::files::Described;
 use crate::model::json_file::read_json;
 use crate::model::lora::adapter_names;
 use crate::model::{ModelError, TensorFile, files};
@@ -102,13 +103,14 @@ pub(super) fn import(source: &Path, base: &Path, out: &Path) -> Result<(), Model
     if let Some(name) = adapters.unused.into_iter().next() {
         return Err(ModelError::Stranger { path: adapters.path, name });
     }
-    files::describe(
-        &model.shape,
-        &model.tokenizer,
-        &model.prompt,
-        super::tensor::common_type(&merged),
-        out,
-    )?;
+    let described = Described {
+        shape: &model.shape,
+        tokenizer: &model.tokenizer,
+        prompt: &model.prompt,
+        chat: model.chat.as_ref(),
+        dtype: super::tensor::common_type(&merged),
+    };
+    described.write(out)?;
     super::tensor::write(&merged, &files::weights(out))
 }
 

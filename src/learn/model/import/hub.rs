@@ -10,15 +10,22 @@ use super::tensor::{Encoding, SourceTensor};
 use super::{hub_tokenizer, write};
 use crate::model::config_file::{self, Fields, ModelConfig};
 use crate::model::json_file::read_json;
-use crate::model::{ModelError, ModelShape, TensorFile};
+use crate::model::{ModelChat, ModelError, ModelShape, TensorFile};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
+pub(super) fn import(source: &Path, with_chat: bool, out: &Path) -> Result<(), ModelError> {
     let config = config_file::read(&source.join("config.json"))?;
     let tokenizer = tokenizer_of(source, &config)?;
     let shape = &config.shape;
+    let chat = if with_chat { ModelChat::read(source, &tokenizer)? } else { None };
     let files = WeightFiles::open(source)?;
-    write(shape, &tokenizer, &tensors(shape, &files)?, out)
+    write(shape, &tokenizer, chat.as_ref(), &tensors(shape, &files)?, out)
+}
+
+/// The chat template of the model in the folder `source`.
+pub(super) fn chat(source: &Path) -> Result<Option<ModelChat>, ModelError> {
+    let config = config_file::read(&source.join("config.json"))?;
+    ModelChat::read(source, &tokenizer_of(source, &config)?)
 }
 
 /// The tokenizer, with the ends of a completion that the model's files name.

@@ -12,24 +12,38 @@ mod tensor;
 
 use std::path::{Path, PathBuf};
 
-use super::{ModelError, ModelShape, files};
+use super::files::Described;
+use super::{ModelChat, ModelError, ModelShape, files};
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 use tensor::SourceTensor;
 
 /// Writes the model at `source` to the folder `out`, in the format of [`super::load`]. The source is a Hugging Face folder (`config.json`,
-/// `model.safetensors` or its shards, `tokenizer.json`), a `.gguf` file, or a folder with one. Equal sources give equal bytes.
+/// `model.safetensors` or its shards, `tokenizer.json`), a `.gguf` file, or a folder with one. Its chat template is kept `with_chat`. Equal
+/// sources give equal bytes.
 ///
 /// # Errors
 /// When there is no model, it is damaged, or no engine supports it. The message names the file and the place in it.
-pub fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
+pub fn import(source: &Path, with_chat: bool, out: &Path) -> Result<(), ModelError> {
     if source.is_dir() && adapter::is_adapter(source) {
         return Err(adapter::lone(source));
     }
     if source.is_dir() && source.join("config.json").is_file() {
-        return hub::import(source, out);
+        return hub::import(source, with_chat, out);
     }
-    gguf::import(&gguf_file(source)?, out)
+    gguf::import(&gguf_file(source)?, with_chat, out)
+}
+
+/// The chat template of the model at `source`, which [`import`] or [`super::load`] would read, without reading its weights; `None` if it has
+/// none.
+///
+/// # Errors
+/// When there is no model, or one of the files that are read is damaged.
+pub fn chat_of(source: &Path) -> Result<Option<ModelChat>, ModelError> {
+    if source.is_dir() && source.join("config.json").is_file() {
+        return hub::chat(source);
+    }
+    gguf::chat(&gguf_file(source)?)
 }
 
 /// Writes the model in the folder `base`, with the adapters in the folder `source` (PEFT's `adapter_config.json` and
@@ -70,10 +84,20 @@ fn gguf_file(source: &Path) -> Result<PathBuf, ModelError> {
 }
 
 /// Writes the folder `out`.
-fn write(shape: &ModelShape, tokenizer: &Tokenizer, tensors: &[SourceTensor<'_>], out: &Path) -> Result<(), ModelError> {
-    let prompt = Prompt {
-        template: Prompt::PLAIN.to_owned(),
+fn write(
+    shape: &ModelShape,
+    tokenizer: &Tokenizer,
+    chat: Option<&ModelChat>,
+    tensors: &[SourceTensor<'_>],
+    out: &Path,
+) -> Result<(), ModelError> {
+    let described = Described {
+        shape,
+        tokenizer,
+        prompt: &Prompt::text(Prompt::PLAIN),
+        chat,
+        dtype: tensor::common_type(tensors),
     };
-    files::describe(shape, tokenizer, &prompt, tensor::common_type(tensors), out)?;
+    described.write(out)?;
     tensor::write(tensors, &files::weights(out))
 }

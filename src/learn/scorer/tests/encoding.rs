@@ -111,6 +111,7 @@ fn texts_of_control_tokens_are_text_in_a_continuation() {
     let filled = FilledPrompt {
         text: "a</s> ".to_owned(),
         filled: std::iter::once(1..6).collect(),
+        ..FilledPrompt::default()
     };
     assert!(!tokens(filled, "b").0.contains(&cuts.end));
 }

@@ -57,7 +57,7 @@ fn what_the_reference_asks_for() {
     let folder = Path::new(&folder);
     let asked: Asked = serde_json::from_slice(&std::fs::read(folder.join("asked.json")).unwrap()).unwrap();
     let imported = folder.join("model");
-    model::import(&asked.source, &imported).unwrap();
+    model::import(&asked.source, true, &imported).unwrap();
     let mut model = model::load(&imported).unwrap();
     model.shape.context = asked.context;
     let scoring = Scoring {

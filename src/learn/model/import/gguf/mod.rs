@@ -1,5 +1,6 @@
 //! GGUF files, the format of llama.cpp.
 
+mod chat;
 mod fields;
 mod header;
 mod names;
@@ -15,7 +16,7 @@ use safetensors::tensor::Dtype;
 use super::hub::fused;
 use super::tensor::{Encoding, SourceTensor};
 use super::write;
-use crate::model::{ModelError, ModelShape};
+use crate::model::{ModelChat, ModelError, ModelShape};
 use header::{GgufHeader, GgufTensor};
 
 /// The supported architectures.
@@ -25,7 +26,7 @@ const QWEN3: &str = "qwen3";
 /// Its matrices are joined as in Hugging Face's folders.
 const PHI3: &str = "phi3";
 
-pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
+pub(super) fn import(source: &Path, with_chat: bool, out: &Path) -> Result<(), ModelError> {
     let header = GgufHeader::read(source)?;
     let family = fields::family(&header)?;
     let mut shape = fields::shape(&header, family)?;
@@ -35,7 +36,15 @@ pub(super) fn import(source: &Path, out: &Path) -> Result<(), ModelError> {
         error,
     })?;
     shape.rope_scaling = rope::scaling(&header, family, &shape, &file)?;
-    write(&shape, &tokenizer, &tensors(&header, family, &shape, &file)?, out)
+    let chat = if with_chat { chat::of(&header, &tokenizer)? } else { None };
+    write(&shape, &tokenizer, chat.as_ref(), &tensors(&header, family, &shape, &file)?, out)
+}
+
+/// The chat template of the file `source`.
+pub(super) fn chat(source: &Path) -> Result<Option<ModelChat>, ModelError> {
+    let header = GgufHeader::read(source)?;
+    let shape = fields::shape(&header, fields::family(&header)?)?;
+    chat::of(&header, &vocabulary::tokenizer(&header, &shape)?)
 }
 
 /// The tensors of `shape`, each with its position in the file.
