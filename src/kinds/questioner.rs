@@ -455,7 +455,7 @@ mod tests {
     #[test]
     fn examples_of_the_task_have_their_own_fields_alone() {
         let task: TaskTable = serde_json::from_value(json!({
-            "doc_to_text": "Q: {{question}}{{prompt if prompt is defined}}",
+            "doc_to_text": "Q: {{question}}{{prompt if prompt is defined else ''}}",
             "doc_to_target": "{{answer.split('#')[1] if answer is defined else target}}",
             "template": "jinja",
             "num_fewshot": 1,
