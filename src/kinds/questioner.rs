@@ -51,6 +51,12 @@ pub struct Asked {
     pub continuations: Vec<String>,
 }
 
+/// A row with the fields that a template may name.
+struct Named<'r> {
+    row: &'r Row,
+    fields: TemplateFields<'r>,
+}
+
 /// Why a row cannot be asked.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum QuestionError {
@@ -123,19 +129,25 @@ impl Questioner {
     /// # Errors
     /// When a template cannot be filled in, or there are not enough examples.
     pub fn ask(&self, row: &Row, examples: &[Row]) -> Result<Asked, QuestionError> {
+        let asked = &Named::of(row);
         if self.output == OutputType::LoglikelihoodRolling {
             return Ok(Asked {
                 contexts: vec![String::new()],
                 prefix: String::new(),
-                continuations: vec![self.target(row, None)?],
+                continuations: vec![self.target(asked, None)?],
             });
         }
-        let choices = self.choices(row)?;
-        let mut before = Self::text("description", self.description.as_ref(), row)?.unwrap_or_default();
+        let choices = self.choices_of(asked)?;
+        let mut before = Self::text("description", self.description.as_ref(), asked)?.unwrap_or_default();
         for example in self.fewshot.choose(row, examples)? {
+            let example = if self.fewshot.samples.is_empty() {
+                Named::of(&example)
+            } else {
+                Named::sample(&example)
+            };
             before.push_str(&self.example(&example)?);
         }
-        let gen_prefix = Self::text("gen_prefix", self.gen_prefix.as_ref(), row)?.unwrap_or_default();
+        let gen_prefix = Self::text("gen_prefix", self.gen_prefix.as_ref(), asked)?.unwrap_or_default();
         let context = |question: &str| format!("{before}{question}");
         let prefix = |question: &str, delimiter: &str| {
             let is_cut = !self.in_chat && !gen_prefix.is_empty() && needs_delimiter(question, &gen_prefix);
@@ -143,9 +155,9 @@ impl Questioner {
         };
         let is_cut = !self.in_chat || !(gen_prefix.is_empty() || gen_prefix.ends_with(char::is_whitespace));
         let follow = |text: &str| format!("{}{text}", if is_cut { self.target_delimiter.as_str() } else { "" });
-        match self.question(row, choices.as_deref())? {
+        match self.question(asked, choices.as_deref())? {
             Rendered::Number(_) => {
-                let target = self.target(row, None)?;
+                let target = self.target(asked, None)?;
                 let contexts = choices.unwrap_or_default();
                 Ok(Asked {
                     continuations: vec![follow(&target); contexts.len()],
@@ -158,7 +170,7 @@ impl Questioner {
                 let continuations: Vec<String> = match self.output {
                     OutputType::MultipleChoice => choices.unwrap_or_default().iter().map(|choice| follow(choice)).collect(),
                     // The harness gives the target as it is.
-                    OutputType::Loglikelihood => vec![self.target(row, choices.as_deref())?],
+                    OutputType::Loglikelihood => vec![self.target(asked, choices.as_deref())?],
                     OutputType::GenerateUntil | OutputType::LoglikelihoodRolling => Vec::new(),
                 };
                 Ok(Asked {
@@ -175,8 +187,9 @@ impl Questioner {
     /// # Errors
     /// When its template cannot be filled in.
     pub fn question_text(&self, row: &Row) -> Result<String, QuestionError> {
-        let choices = self.choices(row)?;
-        self.question(row, choices.as_deref()).map(|question| match (question, choices) {
+        let asked = &Named::of(row);
+        let choices = self.choices_of(asked)?;
+        self.question(asked, choices.as_deref()).map(|question| match (question, choices) {
             (Rendered::Number(_), Some(choices)) => choices.join("\n"),
             (question, _) => text_of(question),
         })
@@ -187,11 +200,15 @@ impl Questioner {
     /// # Errors
     /// When a template cannot be filled in.
     pub fn choices(&self, row: &Row) -> Result<Option<Vec<String>>, QuestionError> {
+        self.choices_of(&Named::of(row))
+    }
+
+    fn choices_of(&self, row: &Named<'_>) -> Result<Option<Vec<String>>, QuestionError> {
         let Some(choices) = &self.choices else { return Ok(None) };
         choices
-            .render(&fields(row))
+            .render(&row.fields)
             .map(Some)
-            .map_err(|problem| at(row, "doc_to_choice", problem))
+            .map_err(|problem| row.wrong("doc_to_choice", problem))
     }
 
     /// Which choices of a row are right.
@@ -199,13 +216,14 @@ impl Questioner {
     /// # Errors
     /// When a template cannot be filled in.
     pub fn gold(&self, row: &Row, choices: &[String]) -> Result<Gold, QuestionError> {
-        let (template, field) = match self.question(row, Some(choices))? {
+        let asked = &Named::of(row);
+        let (template, field) = match self.question(asked, Some(choices))? {
             // The question is a choice: that one is right.
             Rendered::Number(_) => (&self.text, "doc_to_text"),
             _ => (&self.target, "doc_to_target"),
         };
         match template {
-            Some(template) => template.gold(&fields(row), choices).map_err(|problem| at(row, field, problem)),
+            Some(template) => template.gold(&asked.fields, choices).map_err(|problem| asked.wrong(field, problem)),
             None => {
                 let answer = row.answer.text_or_number().unwrap_or_default();
                 Ok(choices.iter().position(|choice| choice == answer).map_or(Gold::Nothing, Gold::One))
@@ -218,13 +236,14 @@ impl Questioner {
     /// # Errors
     /// When a template cannot be filled in.
     pub fn targets(&self, row: &Row) -> Result<Vec<String>, QuestionError> {
-        let choices = self.choices(row)?;
+        let asked = &Named::of(row);
+        let choices = self.choices_of(asked)?;
         let Some(template) = &self.target else {
             return Ok(vec![text_of_value(&row.answer)]);
         };
         let target = template
-            .target(&fields(row), choices.is_some())
-            .map_err(|problem| at(row, "doc_to_target", problem))?;
+            .target(&asked.fields, choices.is_some())
+            .map_err(|problem| asked.wrong("doc_to_target", problem))?;
         let text = |target: Rendered| Self::choice_or_text(row, target, choices.as_deref());
         match target {
             Rendered::Many(all) => all.into_iter().map(text).collect(),
@@ -250,22 +269,22 @@ impl Questioner {
                 return Ok(choice.clone());
             }
         }
-        self.target(row, choices.as_deref())
+        self.target(&Named::of(row), choices.as_deref())
     }
 
     /// The first right answer of a row.
-    fn target(&self, row: &Row, choices: Option<&[String]>) -> Result<String, QuestionError> {
+    fn target(&self, row: &Named<'_>, choices: Option<&[String]>) -> Result<String, QuestionError> {
         let Some(template) = &self.target else {
-            return Ok(text_of_value(&row.answer));
+            return Ok(text_of_value(&row.row.answer));
         };
         let target = template
-            .target(&fields(row), choices.is_some())
-            .map_err(|problem| at(row, "doc_to_target", problem))?;
+            .target(&row.fields, choices.is_some())
+            .map_err(|problem| row.wrong("doc_to_target", problem))?;
         let first = match target {
             Rendered::Many(all) => all.into_iter().next().unwrap_or(Rendered::Text(String::new())),
             one => one,
         };
-        Self::choice_or_text(row, first, choices)
+        Self::choice_or_text(row.row, first, choices)
     }
 
     fn choice_or_text(row: &Row, target: Rendered, choices: Option<&[String]>) -> Result<String, QuestionError> {
@@ -275,21 +294,21 @@ impl Questioner {
         }
     }
 
-    fn question(&self, row: &Row, choices: Option<&[String]>) -> Result<Rendered, QuestionError> {
+    fn question(&self, row: &Named<'_>, choices: Option<&[String]>) -> Result<Rendered, QuestionError> {
         let Some(template) = &self.text else {
-            return Ok(Rendered::Text(row.prompt.clone()));
+            return Ok(Rendered::Text(row.row.prompt.clone()));
         };
         template
-            .question(&fields(row), choices.is_some())
-            .map_err(|problem| at(row, "doc_to_text", problem))
+            .question(&row.fields, choices.is_some())
+            .map_err(|problem| row.wrong("doc_to_text", problem))
     }
 
     /// An example with its answer and what stands after it.
-    fn example(&self, row: &Row) -> Result<String, QuestionError> {
-        let choices = self.choices(row)?;
+    fn example(&self, row: &Named<'_>) -> Result<String, QuestionError> {
+        let choices = self.choices_of(row)?;
         let (question, answer) = match self.question(row, choices.as_deref())? {
             Rendered::Number(number) => (
-                choice(row, number, choices.as_deref().unwrap_or_default())?,
+                choice(row.row, number, choices.as_deref().unwrap_or_default())?,
                 self.target(row, None)?,
             ),
             question => (text_of(question), self.target(row, choices.as_deref())?),
@@ -306,9 +325,9 @@ impl Questioner {
         Ok(format!("{question}{delimiter}{answer}{end}"))
     }
 
-    fn text(field: &'static str, template: Option<&TaskTemplate>, row: &Row) -> Result<Option<String>, QuestionError> {
+    fn text(field: &'static str, template: Option<&TaskTemplate>, row: &Named<'_>) -> Result<Option<String>, QuestionError> {
         let Some(template) = template else { return Ok(None) };
-        template.render(&fields(row)).map(Some).map_err(|problem| at(row, field, problem))
+        template.render(&row.fields).map(Some).map_err(|problem| row.wrong(field, problem))
     }
 }
 
@@ -317,7 +336,8 @@ impl Questioner {
 /// # Errors
 /// When it cannot be filled in.
 pub fn render(template: &TaskTemplate, row: &Row, field: &'static str) -> Result<String, QuestionError> {
-    template.render(&fields(row)).map_err(|problem| at(row, field, problem))
+    let row = Named::of(row);
+    template.render(&row.fields).map_err(|problem| row.wrong(field, problem))
 }
 
 impl Fewshot {
@@ -367,20 +387,28 @@ fn sample(place: usize, record: &serde_json::Map<String, serde_json::Value>) -> 
     }
 }
 
-/// The fields that a template may name: those of the record, then those of the row.
-fn fields(row: &Row) -> TemplateFields<'_> {
-    let mut fields: TemplateFields<'_> = row.doc.fields().collect();
-    for name in Row::FIELDS {
-        if let Some(value) = row.own(name) {
-            fields.add(name, Cow::Owned(value));
+impl<'r> Named<'r> {
+    /// The fields of the record, then those of the row.
+    fn of(row: &'r Row) -> Self {
+        let mut named = Self::sample(row);
+        for name in Row::FIELDS {
+            if let Some(value) = row.own(name) {
+                named.fields.add(name, Cow::Owned(value));
+            }
         }
+        named
     }
-    fields
-}
 
-fn at(row: &Row, field: &'static str, problem: TemplateError) -> QuestionError {
-    let row = row.id.clone();
-    QuestionError::Template { row, field, problem }
+    /// Those of the record alone: an example that stands in the task has no others.
+    fn sample(row: &'r Row) -> Self {
+        let fields = row.doc.fields().collect();
+        Self { row, fields }
+    }
+
+    fn wrong(&self, field: &'static str, problem: TemplateError) -> QuestionError {
+        let row = self.row.id.clone();
+        QuestionError::Template { row, field, problem }
+    }
 }
 
 fn choice(row: &Row, number: i64, choices: &[String]) -> Result<String, QuestionError> {
@@ -417,4 +445,30 @@ fn joined(before: &str, after: &str) -> String {
         ""
     };
     format!("{before}{blank}{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn examples_of_the_task_have_their_own_fields_alone() {
+        let task: TaskTable = serde_json::from_value(json!({
+            "doc_to_text": "Q: {{question}}{{prompt if prompt is defined else ''}}",
+            "doc_to_target": "{{answer.split('#')[1] if answer is defined else target}}",
+            "template": "jinja",
+            "num_fewshot": 1,
+            "fewshot_config": { "sampler": "first_n", "samples": [{ "question": "1 + 1", "target": "2" }] },
+        }))
+        .unwrap();
+        let record = [("question", "2 + 2"), ("answer", "4#four"), ("prompt", "?")];
+        let row = Row {
+            doc: record.map(|(name, value)| (name.to_owned(), value.into())).into_iter().collect(),
+            ..sample(0, &serde_json::Map::new())
+        };
+        let questioner = Questioner::new(&task).unwrap();
+        assert_eq!(questioner.ask(&row, &[]).unwrap().contexts, ["Q: 1 + 1 2\n\nQ: 2 + 2?"]);
+        assert_eq!(questioner.targets(&row).unwrap(), ["four"]);
+    }
 }

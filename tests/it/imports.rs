@@ -540,6 +540,8 @@ fn a_sentence_piece_tokenizer_is_read_from_a_gguf_file() {
     });
     let tokenizer = tokenizer.unwrap();
     assert_eq!(texts(&tokenizer, tokenizer.prompt("one on", &[]).unwrap()), "on e ▁on");
+    // It still is the token before texts without a context.
+    assert_eq!(tokenizer.first(), Some(1));
     assert_eq!(
         (tokenizer.ends(), tokenizer.decode(&tokenizer.encode(" on").unwrap()).unwrap()),
         (&[3][..], " on".to_owned())
@@ -699,19 +701,18 @@ fn texts_begin_as_the_settings_of_the_tokenizer_say() {
         fs::write(source.join("tokenizer_config.json"), settings).unwrap();
         model::import(&source, true, &out).unwrap();
         let tokenizer = model::load(&out).unwrap().tokenizer;
-        tokenizer
-            .begin()
-            .iter()
-            .map(|token| tokenizer.token(*token).unwrap())
-            .collect::<String>()
+        let texts = |tokens: &[u32]| tokens.iter().map(|token| tokenizer.token(*token).unwrap()).collect::<String>();
+        (texts(tokenizer.begin()), texts(tokenizer.first().as_slice()))
     };
+    let [both, named, none] =
+        [("<|start|>", "<|start|>"), ("", "<|start|>"), ("", "")].map(|(begin, first)| (begin.to_owned(), first.to_owned()));
     // As the distilled models of DeepSeek-R1 have it.
     let llama = r#"{"tokenizer_class": "LlamaTokenizerFast", "add_bos_token": true, "bos_token": {"content": "<|start|>"}}"#;
-    assert_eq!(begin(llama), "<|start|>");
-    assert_eq!(begin(&llama.replace("\"add_bos_token\": true, ", "")), "<|start|>");
-    assert_eq!(begin(&llama.replace("true", "false")), "");
-    assert_eq!(begin(&llama.replace("LlamaTokenizerFast", "PreTrainedTokenizerFast")), "");
-    assert_eq!(begin("{}"), "");
+    assert_eq!(begin(llama), both);
+    assert_eq!(begin(&llama.replace("\"add_bos_token\": true, ", "")), both);
+    assert_eq!(begin(&llama.replace("true", "false")), named);
+    assert_eq!(begin(&llama.replace("LlamaTokenizerFast", "PreTrainedTokenizerFast")), named);
+    assert_eq!(begin("{}"), none);
     fs::write(source.join("tokenizer_config.json"), llama.replace("start", "begin")).unwrap();
     insta::assert_snapshot!(message(&source), @r#"tokenizer_config.json: `bos_token` is "<|begin|>", which is no token of `tokenizer.json`"#);
 }

@@ -181,7 +181,7 @@ def compare(arguments, context):
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         given = ask(folder, arguments, context)
-        lm = HFLM(pretrained=str(folder / "model"), dtype="float32", device="cpu", batch_size=1, max_length=context)
+        lm = HFLM(pretrained=str(folder / "model"), dtype="float32", device="cpu", batch_size=1, max_length=context, softmax_dtype="float64")
         asked = list(pairs())
         begun = time.perf_counter()
         theirs = lm.loglikelihood([Asked(*pair) for pair in asked], disable_tqdm=True)

@@ -201,6 +201,10 @@ fn our_own_language_is_taken_where_it_says_the_same() {
             assert_eq!(task["doc_to_target"].as_str(), Some(target), "{more}");
         }
     }
+    // Choices in a text are filled in, those in a list are not.
+    let list = |choices: &str| table(&import_one(&format!("{TASK}{choice}doc_to_choice: {choices}\n")), "t")["doc_to_choice"].clone();
+    assert_eq!(list("\"['{{a}}', 'b']\"").as_str(), Some("['{{a}}', 'b']"));
+    assert_eq!(list("['{{a}}', 'b']").as_array().map(Vec::len), Some(2));
     // Texts that an experiment would fill in are guarded.
     let task = table(
         &import_one(&format!("{TASK}description: 'a {{x}} {{{{q}}}} {{2}} {{k - 1}}'\n")),

@@ -60,9 +60,8 @@ impl ModelChat {
         let others = object(&folder.join(SPECIAL_TOKENS_FILE))?;
         let mut special_tokens = SpecialTokens::new();
         for name in SPECIAL_TOKENS {
-            let given = [&config, &others].into_iter().find_map(|file| file.get(name));
-            let token = match (given, name) {
-                (Some(given), _) => content(given).map(str::to_owned),
+            let token = match (given(&[&config, &others], name), name) {
+                (Some(given), _) => given,
                 (None, "bos_token") => tokenizer.begin().first().and_then(|token| tokenizer.token(*token)),
                 (None, "eos_token") => tokenizer.token(tokenizer.end()),
                 (None, _) => None,
@@ -77,6 +76,22 @@ impl ModelChat {
         let path = folder.join(CHAT_TEMPLATE_FILE);
         std::fs::write(&path, &self.template).map_err(|error| ModelError::Write { path, error })
     }
+}
+
+/// The tokenizer of the model in `folder`, with the token that the folder's files name the first of texts.
+pub(super) fn with_first(tokenizer: Tokenizer, folder: &Path) -> Result<Tokenizer, ModelError> {
+    let [config, others] = [TOKENIZER_CONFIG_FILE, SPECIAL_TOKENS_FILE].map(|file| object(&folder.join(file)));
+    let Some(named) = given(&[&config?, &others?], "bos_token") else {
+        return Ok(tokenizer);
+    };
+    let token = named.and_then(|text| tokenizer.find(&text));
+    Ok(tokenizer.naming_first(token))
+}
+
+/// The special token that the first of `files` to speak of it names; within, `None` if it says that there is none.
+fn given(files: &[&Map<String, Value>], name: &str) -> Option<Option<String>> {
+    let given = files.iter().find_map(|file| file.get(name));
+    given.map(|given| content(given).map(str::to_owned))
 }
 
 /// The template that is used where nothing else is said: a text, or one of a list of named ones.

@@ -8,7 +8,7 @@ use super::chat::SPECIAL_TOKENS;
 use super::config_file::ModelConfig;
 use super::json_file::{read_json, write_json};
 use super::weights_file::WeightsFile;
-use super::{Model, ModelChat, ModelError, ModelShape, config_file, weights_file};
+use super::{Model, ModelChat, ModelError, ModelShape, chat, config_file, weights_file};
 use crate::dataset::Prompt;
 use crate::tokenizer::Tokenizer;
 
@@ -51,7 +51,7 @@ pub fn is_model(folder: &Path) -> bool {
 /// the tensor.
 pub fn open(folder: &Path) -> Result<Model<WeightsFile>, ModelError> {
     let ModelConfig { shape, ends, .. } = config_file::read(&folder.join(CONFIG_FILE))?;
-    let tokenizer = tokenizer(folder, &shape, &ends)?;
+    let tokenizer = chat::with_first(tokenizer(folder, &shape, &ends)?, folder)?;
     Ok(Model {
         weights: WeightsFile::open(&shape, &folder.join(WEIGHTS_FILE))?,
         prompt: read_json(&folder.join(PROMPT_FILE))?,
@@ -131,7 +131,7 @@ impl Described<'_> {
         let text = |token: Option<u32>| token.and_then(|token| self.tokenizer.token(token));
         let mut config = json!({
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": text(self.tokenizer.begin().first().copied()),
+            "bos_token": text(self.tokenizer.first()),
             "eos_token": text(Some(self.tokenizer.end())),
             "clean_up_tokenization_spaces": false,
             "model_max_length": self.shape.context,

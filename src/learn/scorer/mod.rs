@@ -55,7 +55,8 @@ pub struct TextRequest {
 pub struct Scoring {
     pub engine: Engine,
     pub dtype: Dtype,
-    /// The token before texts that have no context. `None`: the one with which prompts start, or else the one that ends a completion.
+    /// The token before texts that have no context. `None`: the one that is named the first of texts, or else the one that ends a
+    /// completion.
     pub prefix: Option<u32>,
 }
 
@@ -191,8 +192,7 @@ pub fn too_long<W>(model: &Model<W>, requests: &[ScoreRequest]) -> Result<BTreeM
 
 /// The token before texts that have no context.
 fn prefix(tokenizer: &Tokenizer, scoring: Scoring) -> u32 {
-    let begin = tokenizer.begin().first().copied();
-    scoring.prefix.or(begin).unwrap_or_else(|| tokenizer.end())
+    scoring.prefix.or(tokenizer.first()).unwrap_or_else(|| tokenizer.end())
 }
 
 /// The log-likelihoods of the requests that are named by `streams`, with a cache of at most `slots` slots.

@@ -312,6 +312,11 @@ fn the_prefix_may_be_chosen() {
     let same = loglikelihoods(&model, &[request("h", "abc")], Scoring::default(), &RUN).unwrap();
     assert_eq!((scores[0], scores[1]), (same[0], usual[1]));
     assert_ne!(scores[0], usual[0]);
+    // The model's files may name it, too.
+    let tokenizer = model.tokenizer.clone().naming_first(Some(other));
+    let named = Model { tokenizer, ..model };
+    assert_eq!(loglikelihoods(&named, &requests, Scoring::default(), &RUN).unwrap(), scores);
+    let model = named;
     let scoring = Scoring {
         prefix: Some(99),
         ..Scoring::default()

@@ -121,6 +121,8 @@ pub struct Tokenizer {
     template: Option<Arc<TemplateReader>>,
     /// The tokens with which a prompt starts.
     begin: Vec<u32>,
+    /// The token that is named the first of texts, whether or not it is put before them.
+    first: Option<u32>,
     /// The tokens that end a completion, at least one. Training uses the first, sampling all.
     ends: Vec<u32>,
     /// Whether a new line of positions starts after the token. [vocabulary]
@@ -179,6 +181,7 @@ impl Tokenizer {
         let template = (!is_ours).then(|| TemplateReader::new(&inner, &roles).map(Arc::new));
         Ok(Self {
             template: template.transpose().map_err(TokenizerError::Build)?,
+            first: begin.first().copied(),
             begin,
             ends,
             resets,
@@ -253,6 +256,12 @@ impl Tokenizer {
         Self::new(inner, self.ends)
     }
 
+    /// The same tokenizer, but `token`, if there is such a token, is named the first of texts. Prompts start as before.
+    pub fn naming_first(self, token: Option<u32>) -> Self {
+        let first = token.filter(|token| self.token(*token).is_some());
+        Self { first, ..self }
+    }
+
     /// Reads a `tokenizer.json`; `ends` are the tokens that end a completion (default: `<eos>`).
     ///
     /// # Errors
@@ -320,6 +329,11 @@ impl Tokenizer {
     /// The tokens with which a prompt starts.
     pub fn begin(&self) -> &[u32] {
         &self.begin
+    }
+
+    /// The token that is named the first of texts (`bos_token`), whether or not prompts start with it.
+    pub fn first(&self) -> Option<u32> {
+        self.first
     }
 
     /// Whether the tokenizer was built here, judging by its special tokens.

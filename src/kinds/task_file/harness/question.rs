@@ -157,7 +157,7 @@ fn list_source(items: &[Yaml]) -> Option<String> {
 
 fn meaning(field: &str, text: &str) -> Meaning {
     let is_constant = matches!(field, "description" | "gen_prefix");
-    let is_template = text.contains("{{") || text.contains("{%") || text.contains("{#");
+    let is_template = has_template(text);
     let is_word = {
         let mut bytes = text.bytes();
         let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
@@ -178,6 +178,11 @@ fn meaning(field: &str, text: &str) -> Meaning {
     }
 }
 
+/// Whether Jinja would fill something in.
+fn has_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|start| text.contains(start))
+}
+
 fn is_one_field(text: &str) -> bool {
     text.starts_with("{{") && text.ends_with("}}") && text.matches("{{").count() == 1
 }
@@ -191,7 +196,9 @@ fn choices<'m>(config: &'m Map, task: &mut Task) -> Choices<'m> {
         Data::Map(map) => map.iter().map(|(_, item)| item).collect(),
         Data::Function(_) => return Choices::Absent,
         Data::Text(text) => {
-            if let Some(Literal::List(items)) = python_literal(text) {
+            if !has_template(text)
+                && let Some(Literal::List(items)) = python_literal(text)
+            {
                 return Choices::Fixed(items.into_iter().map(Literal::into_text).collect());
             }
             return Choices::Template(Text {

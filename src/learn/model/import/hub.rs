@@ -40,12 +40,13 @@ fn tokenizer_of(source: &Path, ModelConfig { shape, ends, usual_end }: &ModelCon
             }
         }
     }
-    match (hub_tokenizer::read(source, shape, &ends), usual_end) {
+    let tokenizer = match (hub_tokenizer::read(source, shape, &ends), usual_end) {
         (Err(none @ ModelError::Tokenizer(TokenizerError::NoEnd { .. })), Some(end)) => {
             hub_tokenizer::read(source, shape, &[*end]).map_err(|_| none)
         }
         (tokenizer, _) => tokenizer,
-    }
+    };
+    crate::model::chat::with_first(tokenizer?, source)
 }
 
 /// The tensors of `shape`, each in its file.

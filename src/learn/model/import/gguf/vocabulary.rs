@@ -67,7 +67,7 @@ fn byte_level(header: &GgufHeader, shape: &ModelShape) -> Result<Tokenizer, Mode
     if ends.is_empty() {
         return Err(header.wrong(END_FIELD, "is missing".to_owned()));
     }
-    Ok(Tokenizer::parse(&json, &ends, &header.path)?)
+    Ok(with_first(Tokenizer::parse(&json, &ends, &header.path)?, named))
 }
 
 fn sentence_piece(header: &GgufHeader, shape: &ModelShape) -> Result<Tokenizer, ModelError> {
@@ -85,16 +85,16 @@ fn sentence_piece(header: &GgufHeader, shape: &ModelShape) -> Result<Tokenizer, 
     });
     let pieces: Vec<Piece> = pieces.collect();
     let has_prefix = header.flag("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
-    let named = header.number(BEGIN_FIELD)?;
+    let named = header.number(BEGIN_FIELD)?.or(Some(SENTENCE_PIECE_BEGIN));
     let ends = sentence_piece_ends(header, &pieces)?;
     let parts = SentencePiece {
-        begin: begin(header, named.or(Some(SENTENCE_PIECE_BEGIN)), true, pieces.len())?,
+        begin: begin(header, named, true, pieces.len())?,
         prefix: if has_prefix { SpacePrefix::Each } else { SpacePrefix::Never },
         strips_after: header.text("general.architecture")? == Some("phi3"),
         pieces,
     };
     let json = parts.json().map_err(|error| header.wrong(TOKENS_FIELD, error.to_string()))?;
-    Ok(Tokenizer::parse(&json, &ends, &header.path)?)
+    Ok(with_first(Tokenizer::parse(&json, &ends, &header.path)?, named))
 }
 
 fn tokens(header: &GgufHeader, shape: &ModelShape) -> Result<TokenList, ModelError> {
@@ -121,6 +121,14 @@ fn begin(header: &GgufHeader, named: Option<usize>, by_default: bool, tokens: us
     match named.filter(|_| begins) {
         Some(token) if token >= tokens => Err(header.wrong(BEGIN_FIELD, format!("is {token}, but there are {tokens} tokens"))),
         token => Ok(token.and_then(|token| u32::try_from(token).ok())),
+    }
+}
+
+/// The tokenizer with the token `named` as the first of texts, even if texts do not begin with it.
+fn with_first(tokenizer: Tokenizer, named: Option<usize>) -> Tokenizer {
+    match named.and_then(|token| u32::try_from(token).ok()) {
+        Some(token) => tokenizer.naming_first(Some(token)),
+        None => tokenizer,
     }
 }
 
