@@ -23,7 +23,7 @@ batch = 1
 model = { width = 16, layers = 1, heads = 1 }
 "#;
 
-const TEMPLATE: &str = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.role == 'assistant' %}<eos>{% endif %}\n{% endfor %}\
+const TEMPLATE: &str = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}\
                         {% if add_generation_prompt %}[assistant]{% endif %}";
 
 const EXPERIMENT: &str = r#"
@@ -56,7 +56,7 @@ base = "base"
 steps = 120
 batch = 2
 learning_rate = 0.01
-prompt = { template = "What is {{question}}?", chat = { system = "be brief" } }
+prompt = { chat = { system = "be brief" } }
 
 [stages.score]
 kind = "eval"
@@ -100,11 +100,11 @@ fn a_model_learns_and_answers_in_its_own_chat() {
     assert!(said.contains("`runner run x.toml rows` makes them"), "{said}");
     lab.stdout("run x.toml rows", 0);
     let trained = lab.stdout("show x.toml model --prompt", 0);
-    assert_eq!(trained, "[system]be brief\n[user]What is 1 + 1?\n[assistant]\n");
+    assert_eq!(trained, "[system]be brief[user]What is 1 + 1?[assistant]\n");
     let asked = lab.stdout("show x.toml score --prompt", 0);
-    assert_eq!(asked, "[system]be brief\n[user]What is What is 1 + 1??\n[assistant]\n");
+    assert_eq!(asked, trained);
     let shown: Value = serde_json::from_str(&lab.stdout("show x.toml shown --prompt --json", 0)).unwrap();
-    assert_eq!(shown["prompt"], "Question: What is 3 + 3? 6\n\nWhat is 1 + 1?\nAnswer:\n");
+    assert_eq!(shown["prompt"], "What is 3 + 3? 6\n\nWhat is 1 + 1?\nAnswer:\n");
     assert_eq!((&shown["row"], &shown["stage"]), (&"1".into(), &"shown.rows".into()));
     let none = lab.output("show x.toml rows --prompt");
     assert_eq!(none.status.code(), Some(2));

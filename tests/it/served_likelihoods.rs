@@ -164,7 +164,7 @@ fn what_a_server_cannot_score_is_said() {
     let lab = lab(&experiment(&generating, "multiple_choice", ""));
     let said = lab.stdout("run x.toml --json", 1);
     assert!(
-        said.contains("the server gives no log-probabilities of prompts (`echo` with `logprobs`)"),
+        said.contains("/v1/completions gives no log-probabilities of prompts (`echo` with `logprobs`)"),
         "{said}"
     );
     // A row that it refuses.

@@ -108,11 +108,22 @@ mod tests {
                 column("answer", false, &["number", "text"], &"数".repeat(50)),
             ],
         };
-        insta::assert_snapshot!(text(&found), @"");
+        insta::assert_snapshot!(text(&found), @r"
+        column  is            rows  example
+        id      text          1319  1
+        prompt  text          1319  Janet's ducks lay 16 eggs per day. Janet's ducks la…
+        answer  number, text  1319  数数数数数数数数数数数数数数数数数数数数数数数数数…
+        ");
         found
             .columns
             .push(column(&"a-very-long-name-".repeat(3), true, &["list"], "[1, 2]\u{1b}[31m"));
-        insta::assert_snapshot!(text(&found), @"");
+        insta::assert_snapshot!(text(&found), @r"
+        column                        of the  is            rows  example
+        id                            row     text          1319  1
+        prompt                        row     text          1319  Janet's ducks lay 16…
+        answer                        row     number, text  1319  数数数数数数数数数数…
+        a-very-long-na…ry-long-name-  record  list          1319  [1, 2]
+        ");
         assert!(text(&found).lines().all(|line| width(line) <= WIDTH));
     }
 }

@@ -56,6 +56,9 @@ const MAX_UNREADABLE: u32 = 2;
 const COMPLETIONS: &str = "completions";
 /// That of requests in chats, of which the server writes the text with its own chat template.
 const CHAT_COMPLETIONS: &str = "chat/completions";
+/// What is said of a server that does not score prompts.
+const NO_SCORES: &str = "gives no log-probabilities of prompts (`echo` with `logprobs`), from which choices and texts are scored; vLLM and \
+                         SGLang do, or give the model as `model`";
 /// A longer body is no answer of a model.
 const LONGEST_BODY: u64 = 64 << 20;
 
@@ -278,6 +281,11 @@ impl Endpoint {
         http::clean_without(text, self.key.as_ref().map(|key| key.key.as_str()))
     }
 
+    /// Whether the requests ask how likely the model finds their prompts.
+    fn asks_for_scores(&self) -> bool {
+        self.common.contains_key("logprobs")
+    }
+
     fn request_body(&self, request: &CompletionRequest) -> String {
         let mut body = self.common.clone();
         body.insert("model".to_owned(), self.served.as_str().into());
@@ -321,6 +329,10 @@ impl Work {
                     self.is_suspected.store(false, Ordering::Relaxed);
                     return Some(match model.filter(|model| !self.is_served(model)) {
                         Some(model) => News::Failed(self.server.other_model(&address, &model)),
+                        // It is not kept: another server under the same name may do better.
+                        None if self.server.asks_for_scores() && written.prompt.is_none() => {
+                            News::Failed(failed(format!("{address} {NO_SCORES}")))
+                        }
                         None => News::Answered(Completion { at, ..written }),
                     });
                 }

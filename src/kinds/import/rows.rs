@@ -12,9 +12,7 @@ use super::shapes::{AnswerFrom, RecordShape, TakenFields};
 use super::task_rows::TaskRows;
 use crate::foreign::{self, FieldError, ForeignRecord};
 use crate::metrics;
-use crate::question::template::TemplateError;
-use crate::questioner::QuestionError;
-use crate::task::{PublishedRowError, PublishedTask};
+use crate::task::PublishedTask;
 use lab::stage::{StageContext, StageError, failed};
 
 /// The ids of the rows that have been read, and the writer for the next ones.

@@ -122,10 +122,9 @@ fn loglikelihood(request: &ScoreRequest, before: Option<&Completion>, whole: &Co
 }
 
 fn prompt_scores(completion: &Completion) -> Result<&PromptScores, StageError> {
-    completion.prompt.as_ref().ok_or_else(|| {
-        failed(
-            "the server gives no log-probabilities of prompts (`echo` with `logprobs`), from which choices and texts are scored; vLLM and \
-             SGLang do, or give the model as `model`",
-        )
-    })
+    // The requests ask for them, and what comes without is no answer.
+    completion
+        .prompt
+        .as_ref()
+        .ok_or_else(|| failed("the server gives no log-probabilities"))
 }
