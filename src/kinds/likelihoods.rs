@@ -41,26 +41,26 @@ impl Weigher<'_> {
     ///
     /// # Errors
     /// When a template cannot be filled in, a text does not fit into the model's context, or the model fails.
-    pub(super) fn ask_engine(&self, rows: Vec<Row>, by: EngineModel<'_>) -> Result<Vec<Answer>, StageError> {
-        let asked = self.asked(&rows)?;
+    pub(super) fn ask_engine(&self, rows: &[Row], by: EngineModel<'_>) -> Result<Vec<Answer>, StageError> {
+        let asked = self.asked(rows)?;
         let weighed = if self.is_rolling() {
-            self.rolling(&rows, &asked, by)?
+            self.rolling(rows, &asked, by)?
         } else {
-            let requests = self.requests(&rows, &asked)?;
+            let requests = self.requests(rows, &asked)?;
             let progress = |progress| self.tell(progress);
             let scores = scorer::loglikelihoods(by.model, &requests, by.scoring, &self.run(&progress)).map_err(score_failed)?;
             self.warn_of_cuts(scores.iter().take(texts(&asked)), by.model.shape.context);
             scores
         };
-        self.answers(&rows, &asked, &weighed.into_iter().map(Ok).collect::<Vec<_>>())
+        self.answers(rows, &asked, &weighed.into_iter().map(Ok).collect::<Vec<_>>())
     }
 
     /// An answer to each row, with the scores of its texts by a model on a server.
     ///
     /// # Errors
     /// When a template cannot be filled in, the server fails or gives no log-likelihoods, or more than `max_failed` rows have no answer.
-    pub(super) fn ask_server(&self, rows: Vec<Row>, server: Endpoint) -> Result<Vec<Answer>, StageError> {
-        let asked = self.asked(&rows)?;
+    pub(super) fn ask_server(&self, rows: &[Row], server: Endpoint) -> Result<Vec<Answer>, StageError> {
+        let asked = self.asked(rows)?;
         let requests = if self.is_rolling() {
             let text = |(row, asked): (&Row, &Asked)| ScoreRequest {
                 context: FilledPrompt::default(),
@@ -69,10 +69,10 @@ impl Weigher<'_> {
             };
             rows.iter().zip(&asked).map(text).collect()
         } else {
-            self.requests(&rows, &asked)?
+            self.requests(rows, &asked)?
         };
         let weighed = served::loglikelihoods(server, &requests, self.context)?;
-        self.answers(&rows, &asked, &weighed)
+        self.answers(rows, &asked, &weighed)
     }
 
     fn is_rolling(&self) -> bool {

@@ -509,7 +509,7 @@ impl Stage for Sample {
                 prefix: None,
             };
             let model = &model;
-            return context.write_answers("answers", &weigher.ask_engine(rows, EngineModel { model, scoring })?);
+            return context.write_answers("answers", &weigher.ask_engine(&rows, EngineModel { model, scoring })?);
         }
         let ask = self.asked_of(prompt)?;
         let texts = self.texts(&rows, prompter.is_chat(), &context.rows(FEWSHOT)?, |done| context.pause(done))?;

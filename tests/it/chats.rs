@@ -23,7 +23,7 @@ batch = 1
 model = { width = 16, layers = 1, heads = 1 }
 "#;
 
-const TEMPLATE: &str = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}{% endfor %}\
+const TEMPLATE: &str = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}\
                         {% if add_generation_prompt %}[assistant]{% endif %}";
 
 const EXPERIMENT: &str = r#"

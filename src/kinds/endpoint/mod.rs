@@ -333,7 +333,7 @@ impl Work {
                         None if self.server.asks_for_scores() && written.prompt.is_none() => {
                             News::Failed(failed(format!("{address} {NO_SCORES}")))
                         }
-                        None => News::Answered(Completion { at, ..written }),
+                        None => News::Answered(Completion { at, ..*written }),
                     });
                 }
                 Reply::Refused(why) => return Some(News::Refused { at, why }),

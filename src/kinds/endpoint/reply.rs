@@ -16,7 +16,7 @@ pub(super) enum Reply {
         /// The model that the response names.
         model: Option<String>,
         /// Without the number of its request.
-        written: Completion,
+        written: Box<Completion>,
     },
     /// The server does not answer this request, and may answer others: a prompt that is too long, a content filter.
     Refused(String),
@@ -91,13 +91,13 @@ fn completion(answer: &Value) -> Option<Reply> {
     let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
     Some(Reply::Completion {
         model: answer.get("model").and_then(Value::as_str).map(str::to_owned),
-        written: Completion {
+        written: Box::new(Completion {
             text,
             tokens,
             cut: finish_reason(answer) == Some("length"),
             prompt: PromptScores::read(answer, tokens),
             ..Completion::default()
-        },
+        }),
     })
 }
 
@@ -202,11 +202,11 @@ mod tests {
         let answer = r#"{"model": "m", "choices": [{"text": "one\ntwo"}], "usage": {"completion_tokens": 7}}"#;
         let completion = |model: Option<&str>, text: &str| Reply::Completion {
             model: model.map(str::to_owned),
-            written: Completion {
+            written: Box::new(Completion {
                 text: text.to_owned(),
                 tokens: 7,
                 ..Completion::default()
-            },
+            }),
         };
         assert_eq!(reply(200, "application/json", answer), completion(Some("m"), "one\ntwo"));
         // Whatever type it is said to be, an empty text is one, and an error that is null is none.

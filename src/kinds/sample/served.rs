@@ -80,7 +80,7 @@ impl Sample {
                 task,
                 max_failed: self.max_failed,
             };
-            let answers = weigher.ask_server(Self::rows(context)?, self.server(endpoint, context)?)?;
+            let answers = weigher.ask_server(&Self::rows(context)?, self.server(endpoint, context)?)?;
             return context.write_answers("answers", &answers);
         }
         let ask = self.asked_of(&prompt)?;
