@@ -85,7 +85,8 @@ fn texts(shape: RecordShape, import: &Import, mapping: &Mapping) -> Vec<String> 
     let task = import.table().map_or("", |table| table.called());
     let pair = |prompt: String, completion: String| vec![format!("prompt = {prompt}"), format!("completion = {completion}")];
     match shape {
-        RecordShape::Task => vec![format!("prompt, completion and answer as the task `{task}` makes them")],
+        // Its name is no part of the key, and so none of the record.
+        RecordShape::Task => vec!["prompt, completion and answer as the task makes them".to_owned()],
         RecordShape::Columns => {
             let published = import.published().map(crate::task::PublishedTask::fields);
             let usual = published.unwrap_or_default();

@@ -107,7 +107,7 @@ fn usual_shapes_are_known() {
     );
     let task = task.text("source", "q,a\nPeru?,Lima\n");
     task.run().unwrap();
-    assert_snapshot!(task.noted.borrow().join("\n"), @"1 row: prompt, completion and answer as the task `capitals` makes them, id = the number of the record");
+    assert_snapshot!(task.noted.borrow().join("\n"), @"1 row: prompt, completion and answer as the task makes them, id = the number of the record");
     let refused = |text: &str| bench("", text).run().unwrap_err();
     assert_snapshot!([
         refused(r#"{"question": "Q", "answer": null}"#),
