@@ -1,5 +1,8 @@
 //! The requests about the rows of a data set.
 
+use crate::questioner::{Asked, Questioner};
+use crate::task_table::TaskTable;
+use lab::stage::{StageError, failed};
 use learn::dataset::{Answer, Row};
 
 /// The input with solved examples.
@@ -49,6 +52,26 @@ impl Question<'_> {
             choices: None,
         }
     }
+}
+
+/// What a task asks about each of `rows`, of a model that answers `in_chat`. `pause` is called before each row, with the number of those
+/// before it.
+///
+/// # Errors
+/// When the task cannot ask, or `pause` fails.
+pub(super) fn asked_of_rows(
+    task: &TaskTable,
+    in_chat: bool,
+    rows: &[Row],
+    examples: &[Row],
+    pause: impl Fn(usize) -> Result<(), StageError>,
+) -> Result<Vec<Asked>, StageError> {
+    let questioner = Questioner::new(task).map_err(failed)?.answered_in_chat(in_chat);
+    let ask = |(done, row)| {
+        pause(done)?;
+        questioner.ask(row, examples).map_err(failed)
+    };
+    rows.iter().enumerate().map(ask).collect()
 }
 
 /// The requests about `rows`, in their order: for each of `ask`, which is added to the number of steps of the full solution, `samples`

@@ -3,6 +3,9 @@
 use lab::stage::{StageContext, StageError, failed};
 use learn::dataset::Row;
 
+/// The hint where a server has refused rows.
+pub(super) const OTHERS_ARE_KEPT: &str = "the answers to the others are kept: the next run asks for these alone";
+
 /// The most rows that a message names.
 const MAX_NAMED: usize = 5;
 

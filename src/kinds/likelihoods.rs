@@ -2,11 +2,13 @@
 
 mod served;
 
-use super::asked::FEWSHOT;
+pub(super) use served::score_fields;
+
+use super::asked::{FEWSHOT, asked_of_rows};
 use crate::data_sets::DataSets;
 use crate::endpoint::{Endpoint, Refusal};
-use crate::failed_rows::FailedRows;
-use crate::questioner::{Asked, Questioner};
+use crate::failed_rows::{FailedRows, OTHERS_ARE_KEPT};
+use crate::questioner::Asked;
 use crate::task_table::{OutputType, TaskTable};
 use lab::stage::{StageContext, StageError, failed};
 use learn::dataset::{Answer, ChoiceScore, FilledPrompt, Row};
@@ -81,15 +83,8 @@ impl Weigher<'_> {
 
     /// What is asked about each row.
     fn asked(&self, rows: &[Row]) -> Result<Vec<Asked>, StageError> {
-        let questioner = Questioner::new(self.task)
-            .map_err(failed)?
-            .answered_in_chat(self.prompter.is_chat());
         let examples = self.context.rows(FEWSHOT)?;
-        let ask = |(done, row)| {
-            self.context.pause(done)?;
-            questioner.ask(row, &examples).map_err(failed)
-        };
-        rows.iter().enumerate().map(ask).collect()
+        asked_of_rows(self.task, self.prompter.is_chat(), rows, &examples, |done| self.context.pause(done))
     }
 
     /// The texts of all rows after their questions, and then, where a metric compares with them, without these.
@@ -156,8 +151,7 @@ impl Weigher<'_> {
             }
             answers.push(answer(row.clone(), asked, scores));
         }
-        let hint = "the answers to the others are kept: the next run asks for these alone";
-        failed_rows.check(self.max_failed, rows.len(), hint, self.context)?;
+        failed_rows.check(self.max_failed, rows.len(), OTHERS_ARE_KEPT, self.context)?;
         Ok(answers)
     }
 

@@ -268,10 +268,7 @@ fn grouped(answers: &[Answer], judgements: &[Judgement], fields: &[String]) -> M
         let mut groups: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for (answer, judgement) in answers.iter().zip(judgements) {
             let value = answer.problem.field(field);
-            let value = value.map_or_else(
-                || "null".to_owned(),
-                |value| value.text_or_number().map_or_else(|| value.to_string(), str::to_owned),
-            );
+            let value = value.map_or_else(|| "null".to_owned(), |value| value.plain_text());
             groups
                 .entry(value)
                 .or_default()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use lab::stage::{StageError, failed};
 use learn::dataset::Prompt;
-use learn::model::{self, ModelChat, Prompter};
+use learn::model::{self, ModelChat};
 
 /// The prompt that a model has by itself, and its chat template.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,17 +35,5 @@ impl ModelPrompt {
     /// When it is something else.
     pub fn read(value: &Value) -> Result<Self, StageError> {
         Self::deserialize(value).map_err(failed)
-    }
-
-    /// Writes prompts for the model with `prompt`, or with its own.
-    ///
-    /// # Errors
-    /// When the prompt is a chat, and there is no chat template or it is not valid.
-    pub fn prompter(known: Option<&Self>, prompt: Option<&Prompt>) -> Result<(Prompt, Prompter), StageError> {
-        let Some(prompt) = prompt.or(known.map(|known| &known.prompt)) else {
-            return Err(failed("the model's own prompt is not known before the model is there"));
-        };
-        let chat = known.and_then(|known| known.chat.as_ref());
-        Ok((prompt.clone(), Prompter::new(prompt, chat).map_err(failed)?))
     }
 }

@@ -239,7 +239,7 @@ impl Questioner {
         let asked = &Named::of(row);
         let choices = self.choices_of(asked)?;
         let Some(template) = &self.target else {
-            return Ok(vec![text_of_value(&row.answer)]);
+            return Ok(vec![row.answer.plain_text()]);
         };
         let target = template
             .target(&asked.fields, choices.is_some())
@@ -275,7 +275,7 @@ impl Questioner {
     /// The first right answer of a row.
     fn target(&self, row: &Named<'_>, choices: Option<&[String]>) -> Result<String, QuestionError> {
         let Some(template) = &self.target else {
-            return Ok(text_of_value(&row.row.answer));
+            return Ok(row.row.answer.plain_text());
         };
         let target = template
             .target(&row.fields, choices.is_some())
@@ -426,10 +426,6 @@ fn text_of(rendered: Rendered) -> String {
         Rendered::Number(number) => number.to_string(),
         Rendered::Many(all) => all.into_iter().next().map(text_of).unwrap_or_default(),
     }
-}
-
-fn text_of_value(value: &ExactValue) -> String {
-    value.text_or_number().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Whether neither text has a blank where they meet (`requires_delimiter` of the harness).

@@ -9,15 +9,16 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::answering::{Asker, open};
-use super::asked::{FEWSHOT, QuestionText, questions};
+use super::asked::{FEWSHOT, QuestionText, asked_of_rows, questions};
 use super::check_numbers;
 use super::kept_answers::KeptAnswers;
 use super::likelihoods::{EngineModel, Weigher};
 use crate::artifact;
 use crate::data_sets::{DataSets, first_row};
+use crate::endpoint;
 use crate::judging::{check_task, question_about};
 use crate::model_prompt::ModelPrompt;
-use crate::questioner::{Asked, Questioner};
+use crate::questioner::Asked;
 use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
@@ -255,15 +256,12 @@ impl Sample {
             };
             return Ok(rows.iter().map(text).collect());
         };
-        let questioner = Questioner::new(task).map_err(failed)?.answered_in_chat(in_chat);
-        let mut texts = Vec::with_capacity(rows.len());
-        for (done, row) in rows.iter().enumerate() {
-            pause(done)?;
-            let Asked { contexts, prefix, .. } = questioner.ask(row, examples).map_err(failed)?;
-            let text = contexts.into_iter().next().unwrap_or_default();
-            texts.push(QuestionText { text, prefix });
-        }
-        Ok(texts)
+        let asked = asked_of_rows(task, in_chat, rows, examples, pause)?.into_iter();
+        let text = |Asked { contexts, prefix, .. }| QuestionText {
+            text: contexts.into_iter().next().unwrap_or_default(),
+            prefix,
+        };
+        Ok(asked.map(text).collect())
     }
 
     fn check(&self) -> Result<(), ParamError> {
@@ -466,25 +464,25 @@ impl Stage for Sample {
             examples.extend(artifact::data_set::read(path).map_err(failed)?);
         }
         let known = inputs.model.as_ref().map(ModelPrompt::read).transpose()?;
-        if let (Some(_), Some(prompt @ Prompt { chat: Some(_), .. })) = (&self.endpoint, &self.prompt) {
-            let texts = self.texts(std::slice::from_ref(&row), true, &examples, |_| Ok(()))?;
-            return self.first_messages(&row, &texts, prompt);
-        }
-        let (prompt, prompter) = ModelPrompt::prompter(known.as_ref(), self.prompt.as_ref())?;
-        let texts = self.texts(std::slice::from_ref(&row), prompter.is_chat(), &examples, |_| Ok(()))?;
-        let ask = if self.scored_task().is_some() {
-            &[]
-        } else {
-            self.asked_of(&prompt)?
+        let prompt = self.prompt.as_ref().or(known.as_ref().map(|known| &known.prompt));
+        let prompt = prompt.ok_or_else(|| failed("the model's own prompt is not known before the model is there"))?;
+        let rows = std::slice::from_ref(&row);
+        let texts = self.texts(rows, prompt.chat.is_some(), &examples, |_| Ok(()))?;
+        let ask = match self.scored_task() {
+            Some(_) => &[],
+            None => self.asked_of(prompt)?,
         };
-        let first = questions(std::slice::from_ref(&row), &texts, ask, 1).first().map(|question| {
-            let prompt = prompter.ask(&row, &question.asked.text, question.steps()).map_err(failed)?;
-            Ok(FirstPrompt {
-                row: row.id.clone(),
-                text: prompt.answered_from(&question.asked.prefix).text,
-            })
-        });
-        first.transpose()
+        let asked = questions(rows, &texts, ask, 1);
+        let Some(first) = asked.first() else { return Ok(None) };
+        let text = match &self.endpoint {
+            Some(_) => endpoint::Asked::of(prompt, first).map_err(failed)?.to_string(),
+            None => {
+                let prompter = Prompter::new(prompt, known.as_ref().and_then(|known| known.chat.as_ref())).map_err(failed)?;
+                let prompt = prompter.ask(&row, &first.asked.text, first.steps()).map_err(failed)?;
+                prompt.answered_from(&first.asked.prefix).text
+            }
+        };
+        Ok(Some(FirstPrompt { row: row.id.clone(), text }))
     }
 
     fn run(&self, context: &StageContext<'_>) -> Result<(), StageError> {

@@ -11,7 +11,7 @@ use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{FirstPrompt, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Stage, StageContext, StageError};
 use learn::engine;
-use learn::model::{self, Architecture};
+use learn::model::{self, Architecture, Prompter};
 use learn::tokenizer::TokenizerStyle;
 use learn::trainer::{self, Keep, ReadModel, Recipe, TrainError, TrainingData, TrainingProgress, TrainingRun};
 
@@ -198,7 +198,7 @@ impl Stage for TrainStage {
     fn first_prompt(&self, inputs: &PromptInputs) -> Result<Option<FirstPrompt>, StageError> {
         let row = first_row(inputs, "data")?;
         let base = inputs.model.as_ref().map(ModelPrompt::read).transpose()?;
-        let (_, prompter) = ModelPrompt::prompter(base.as_ref(), Some(&self.0.prompt))?;
+        let prompter = Prompter::new(&self.0.prompt, base.as_ref().and_then(|base| base.chat.as_ref())).map_err(failed)?;
         let prompt = prompter.ask(&row, &row.prompt, row.step_num).map_err(failed)?;
         Ok(Some(FirstPrompt {
             row: row.id,

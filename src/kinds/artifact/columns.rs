@@ -116,7 +116,7 @@ fn kind(value: &ExactValue) -> Option<&'static str> {
 }
 
 fn example(value: &ExactValue) -> String {
-    let text = value.text_or_number().map_or_else(|| value.to_string(), str::to_owned);
+    let text = value.plain_text();
     match text.char_indices().nth(MAX_EXAMPLE) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,

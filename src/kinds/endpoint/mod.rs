@@ -22,6 +22,7 @@ mod gather;
 mod models;
 mod reply;
 
+use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -108,6 +109,16 @@ impl From<String> for Asked {
 impl From<Vec<Message>> for Asked {
     fn from(messages: Vec<Message>) -> Self {
         Self::Chat(messages)
+    }
+}
+
+/// As a person reads it: a text as it is, a conversation as JSON.
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Chat(messages) => write!(f, "{:#}", json!(messages)),
+        }
     }
 }
 

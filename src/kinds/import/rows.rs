@@ -67,7 +67,7 @@ impl<'a> ImportedRows<'a> {
         };
         let given = self.optional(&record, self.mapping.id.as_ref(), "id")?;
         let is_number = given.is_none();
-        let id = given.map_or_else(|| (self.ids.len() + 1).to_string(), |id| text_of(&id));
+        let id = given.map_or_else(|| (self.ids.len() + 1).to_string(), |id| id.plain_text());
         let (row, shape, answer) = self.row(&record, id)?;
         if !self.ids.insert(row.id.clone()) {
             return Err(ImportRecordError::RepeatedId(row.id, is_number));
@@ -170,7 +170,7 @@ impl<'a> ImportedRows<'a> {
                 Some(shape @ RecordShape::Question) => return Ok((shape, column("question")?, column("answer")?)),
                 Some(shape @ RecordShape::Instruction { .. }) => {
                     let mut prompt = column("instruction")?;
-                    let input = optional(source, None, "input")?.map(|input| text_of(&input)).unwrap_or_default();
+                    let input = optional(source, None, "input")?.map(|input| input.plain_text()).unwrap_or_default();
                     if !input.is_empty() {
                         prompt += &format!("\n\n{input}");
                     }
@@ -291,18 +291,13 @@ fn optional(source: &SourceRecord<'_>, given: Option<&str>, usual: &str) -> Resu
 /// The text of a field that every record has.
 fn required(source: &SourceRecord<'_>, name: &str) -> Result<String, ImportRecordError> {
     match field(source.record, name)? {
-        Some(Some(value)) => Ok(text_of(&value)),
+        Some(Some(value)) => Ok(value.plain_text()),
         Some(None) => Err(ImportRecordError::Empty {
             name: name.to_owned(),
             what: "null",
         }),
         None => Err(no_field(source.record, name)),
     }
-}
-
-/// A text, or a number as it is written.
-fn text_of(value: &ExactValue) -> String {
-    value.text_or_number().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn no_field(record: &ForeignRecord, name: &str) -> ImportRecordError {

@@ -78,7 +78,7 @@ impl Grades {
         let mut grades = HashMap::new();
         for line in learn::dataset::open::<ProgramVerdict>(path)? {
             let line = line?;
-            let id = line.id.text_or_number().map_or_else(|| line.id.to_string(), str::to_owned);
+            let id = line.id.plain_text();
             let score = line.score.as_ref().map(|score| number(&id, score)).transpose()?;
             let verdict = match (line.verdict, score) {
                 (Some(verdict), _) => verdict,

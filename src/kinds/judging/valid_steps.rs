@@ -45,7 +45,7 @@ impl ValidSteps {
         let mut all = HashMap::new();
         for line in learn::dataset::open::<StepsLine>(path)? {
             let line = line?;
-            let id = line.id.text_or_number().map_or_else(|| line.id.to_string(), str::to_owned);
+            let id = line.id.plain_text();
             let valid = match line.valid {
                 Validity::All(valid) => valid,
                 Validity::Each(steps) => !steps.is_empty() && steps.iter().all(|valid| *valid),

@@ -13,21 +13,16 @@ use lab::stage::{StageContext, StageError, failed};
 use learn::scorer::{Loglikelihood, ScoreRequest};
 
 /// The fields of a request that asks for the log-probabilities of its prompt. Some servers refuse to write no token.
-pub(super) fn fields() -> Map<String, Value> {
+pub(crate) fn score_fields() -> Map<String, Value> {
     let fields = json!({ "max_tokens": 1, "temperature": 0.0, "echo": true, "logprobs": 1 });
     fields.as_object().cloned().unwrap_or_default()
 }
 
-/// The log-likelihoods of `requests`, in their order.
+/// The log-likelihoods of `requests`, in their order, by a server whose requests have the fields of [`score_fields`].
 ///
 /// # Errors
 /// When the server fails, or does not tell log-probabilities of prompts.
-pub(super) fn loglikelihoods(
-    mut server: Endpoint,
-    requests: &[ScoreRequest],
-    context: &StageContext<'_>,
-) -> Result<Vec<Weighed>, StageError> {
-    server.common = fields();
+pub(super) fn loglikelihoods(server: Endpoint, requests: &[ScoreRequest], context: &StageContext<'_>) -> Result<Vec<Weighed>, StageError> {
     let (texts, places) = texts(requests);
     let asked = texts.into_iter().map(|text| CompletionRequest {
         prompt: Asked::from(text),

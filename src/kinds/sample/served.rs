@@ -1,17 +1,17 @@
 //! Asks a server, for `sample`.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{Sample, TaskParam};
-use crate::asked::{FEWSHOT, Question, QuestionText, questions};
+use crate::asked::{FEWSHOT, Question, questions};
 use crate::data_sets::DataSets;
 use crate::endpoint::{self, ApiKey, Asked, Completion, CompletionRequest, Endpoint, Refusal, check_address};
-use crate::failed_rows::FailedRows;
+use crate::failed_rows::{FailedRows, OTHERS_ARE_KEPT};
 use crate::kept_answers::KeptAnswers;
-use crate::likelihoods::Weigher;
+use crate::likelihoods::{Weigher, score_fields};
 use lab::config::ParamError;
-use lab::stage::{FirstPrompt, StageContext, StageError, failed};
-use learn::dataset::{Answer, Prompt, Row};
+use lab::stage::{StageContext, StageError, failed};
+use learn::dataset::{Answer, Prompt};
 use learn::model::Prompter;
 use learn::seed::Stream;
 
@@ -80,7 +80,7 @@ impl Sample {
                 task,
                 max_failed: self.max_failed,
             };
-            let answers = weigher.ask_server(&Self::rows(context)?, self.server(endpoint, context)?)?;
+            let answers = weigher.ask_server(&Self::rows(context)?, self.server(endpoint, score_fields(), context)?)?;
             return context.write_answers("answers", &answers);
         }
         let ask = self.asked_of(&prompt)?;
@@ -100,7 +100,7 @@ impl Sample {
                 seed: Stream::new(context.seed, &question.label()).below(1 << 31),
             })
         };
-        let server = self.server(endpoint, context)?;
+        let server = self.server(endpoint, self.response_fields(), context)?;
         let mut open: Vec<(&Question<'_>, &mut Option<Answer>)> =
             asked.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()).collect();
         let requests: Vec<CompletionRequest> = open.iter().map(|(asked, _)| request(asked)).collect::<Result<_, StageError>>()?;
@@ -115,8 +115,7 @@ impl Sample {
                 failed_rows.add(question.row, why);
             }
         }
-        let hint = "the answers to the others are kept: the next run asks for these alone";
-        failed_rows.check(self.max_failed, rows.len(), hint, context)?;
+        failed_rows.check(self.max_failed, rows.len(), OTHERS_ARE_KEPT, context)?;
         for ((question, answer), written) in open.iter_mut().zip(written) {
             **answer = Some(match written {
                 Ok(Completion { text, tokens, cut, .. }) => Answer {
@@ -134,19 +133,8 @@ impl Sample {
         context.write_answers("answers", &answers.into_iter().flatten().collect::<Vec<_>>())
     }
 
-    /// The messages of the first request in a chat, as they are sent: the server writes the text.
-    pub(super) fn first_messages(&self, row: &Row, texts: &[QuestionText], prompt: &Prompt) -> Result<Option<FirstPrompt>, StageError> {
-        let asked = questions(std::slice::from_ref(row), texts, self.asked_of(prompt)?, 1);
-        let Some(first) = asked.first() else { return Ok(None) };
-        let messages = prompt.conversation(row, &first.asked.text, first.steps()).map_err(failed)?;
-        Ok(Some(FirstPrompt {
-            row: row.id.clone(),
-            text: serde_json::to_string_pretty(&messages).unwrap_or_default(),
-        }))
-    }
-
-    /// The server, and what all requests for responses share.
-    fn server(&self, endpoint: &str, context: &StageContext<'_>) -> Result<Endpoint, StageError> {
+    /// What all requests for responses share.
+    fn response_fields(&self) -> Map<String, Value> {
         let common = json!({
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
@@ -156,6 +144,11 @@ impl Sample {
         if !self.stop.is_empty() {
             common.insert("stop".to_owned(), json!(self.stop));
         }
+        common
+    }
+
+    /// The server, to be asked with the fields `common` in all requests.
+    fn server(&self, endpoint: &str, common: Map<String, Value>, context: &StageContext<'_>) -> Result<Endpoint, StageError> {
         let secret = self.api_key_env.as_deref().and_then(|variable| context.caller.given(variable));
         let key = match (&self.api_key_env, secret.as_deref().map(str::trim)) {
             (Some(variable), Some(key)) if !key.is_empty() => Some(ApiKey {

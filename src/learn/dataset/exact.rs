@@ -65,6 +65,11 @@ impl ExactValue {
         }
     }
 
+    /// The text, a number as it is written, or the JSON of anything else.
+    pub fn plain_text(&self) -> String {
+        self.text_or_number().map_or_else(|| self.to_string(), str::to_owned)
+    }
+
     /// Whether `answer` is the text, or writes the number, of which a zero after the point is no part: `161` is 161.0.
     pub fn is_written_as(&self, answer: &str) -> bool {
         match self {
