@@ -21,8 +21,8 @@ use serde::Serialize;
 const MEASURE: &str = "measure";
 const FILTER: &str = "filter";
 
-/// The inputs with data that a model learns no question of: a tokenizer's texts, solved examples.
-const UNLEARNED: [&str; 2] = ["vocabulary", "fewshot"];
+/// The inputs with data that a model learns no question of: a tokenizer's texts, solved examples, the rows of a held-out loss.
+const UNLEARNED: [&str; 3] = ["vocabulary", "fewshot", "validation"];
 
 /// The inputs by name.
 const ANSWERS: &str = "answers";

@@ -307,8 +307,8 @@ fn test_questions_in_training_data_are_warned_of() {
         "more.csv",
         "country,capital,continent\nPeru,Lima,America\nCuba,Havana,America\nCUBA,Havana,America\nChad,N'Djamena,Africa\n",
     );
-    // The characters of the test questions are known to the model; that is no training on them.
-    let vocabulary = "vocabulary = \"cases\"\nsteps";
+    // The characters of the test questions are known to the model, and the loss on them is computed; neither is a training on them.
+    let vocabulary = "vocabulary = \"cases\"\nvalidation = \"cases\"\nsteps";
     let with_more = EXPERIMENT.replace("data  = \"cases\"\nsteps", &format!("data  = \"more\"\n{vocabulary}"))
         + "\n[sources.more]\npath = \"more.csv\"\n\n[stages.more]\nkind = \"import\"\nsource = \"more\"\ntask = \"capitals\"\n";
     lab.write("y.toml", &with_more);
