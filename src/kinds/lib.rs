@@ -38,7 +38,7 @@ pub use command::python_version;
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing as server;
 pub use model_prompt::model_prompt;
-pub use selection::known_questions::{KnownQuestion, KnownQuestions, TestSet, known_questions};
+pub use selection::known_questions::{KnownQuestion, KnownQuestions, Overlap, TestSet, overlaps};
 pub use task_table::TaskTable;
 
 use lab::config::ParamError;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use kinds::{KnownQuestions, TestSet, known_questions};
+use kinds::{KnownQuestions, Overlap, TestSet, overlaps};
 use lab::hash::Digest;
 use lab::plan::{Dag, Link, Node, Plan, StageState};
 use lab::stage::PortType;
@@ -66,13 +66,19 @@ pub fn contamination(plan: &Plan, store: &Store) -> Vec<Contamination> {
 
 /// The same for the stages `measured` alone, the others of the graph left aside.
 pub fn contamination_of(dag: &Dag, store: &Store, measured: &BTreeSet<NodeIndex>, at: &ArtifactAt<'_>) -> Vec<Contamination> {
+    let path = |link: &Link| {
+        let digest = at(link)?;
+        let path = store.object(&digest);
+        path.is_file().then_some((digest, path))
+    };
     let mut checks = Checks::default();
+    let mut trainings: BTreeMap<NodeIndex, Option<BTreeMap<Digest, PathBuf>>> = BTreeMap::new();
     for tested in measured.iter().flat_map(|index| tested(dag, *index)) {
-        let path = |link: &Link| Some((at(link)?, store.object(&at(link)?))).filter(|(_, path)| path.is_file());
         let Some(test) = path(tested.test) else { continue };
-        let training: Option<BTreeMap<Digest, PathBuf>> = training(dag, tested.model).into_iter().map(path).collect();
+        let files = || training(dag, tested.model).into_iter().map(path).collect();
+        let training = trainings.entry(tested.model).or_insert_with(files);
         // A part of the training data may have gone from the store; then nothing is said of it.
-        let Some(training) = training.filter(|training| !training.is_empty()) else {
+        let Some(training) = training.as_ref().filter(|training| !training.is_empty()) else {
             continue;
         };
         checks.add(tested.model, reference(dag, tested.test), test, training);
@@ -84,30 +90,46 @@ pub fn contamination_of(dag: &Dag, store: &Store, measured: &BTreeSet<NodeIndex>
 #[derive(Default)]
 struct Checks {
     tests: BTreeMap<Digest, (String, PathBuf)>,
-    /// By the data, the model that learned them first, and the tests.
-    trainings: BTreeMap<Vec<Digest>, (NodeIndex, Vec<PathBuf>, BTreeSet<Digest>)>,
+    /// The files of training data, and the tests that models which learned them are given.
+    files: BTreeMap<Digest, (PathBuf, BTreeSet<Digest>)>,
+    /// By the files, the model that learned them first, and the tests.
+    trainings: BTreeMap<Vec<Digest>, (NodeIndex, BTreeSet<Digest>)>,
 }
 
 impl Checks {
-    fn add(&mut self, model: NodeIndex, name: String, (test, path): (Digest, PathBuf), training: BTreeMap<Digest, PathBuf>) {
+    fn add(&mut self, model: NodeIndex, name: String, (test, path): (Digest, PathBuf), training: &BTreeMap<Digest, PathBuf>) {
         self.tests.entry(test).or_insert((name, path));
-        let (digests, paths): (Vec<Digest>, Vec<PathBuf>) = training.into_iter().unzip();
-        let (_, _, tests) = self.trainings.entry(digests).or_insert((model, paths, BTreeSet::new()));
+        for (digest, path) in training {
+            let (_, tests) = self.files.entry(*digest).or_insert_with(|| (path.clone(), BTreeSet::new()));
+            tests.insert(test);
+        }
+        let digests = training.keys().copied().collect();
+        let (_, tests) = self.trainings.entry(digests).or_insert((model, BTreeSet::new()));
         tests.insert(test);
     }
 
     fn run(self, dag: &Dag) -> Vec<Contamination> {
         let read = |(digest, (_, path)): (&Digest, &(String, PathBuf))| Some((*digest, TestSet::read(path).ok()?));
         let sets: BTreeMap<Digest, TestSet> = self.tests.iter().filter_map(read).collect();
+        // By file and test; none of a file that cannot be read.
+        let mut overlap: BTreeMap<(Digest, Digest), Overlap> = BTreeMap::new();
+        for (file, (path, tests)) in &self.files {
+            let (digests, own): (Vec<Digest>, Vec<&TestSet>) = tests.iter().filter_map(|test| Some((*test, sets.get(test)?))).unzip();
+            let found = overlaps(path, &own).unwrap_or_default();
+            overlap.extend(digests.into_iter().map(|test| (*file, test)).zip(found));
+        }
         let mut found: BTreeMap<Digest, Contamination> = BTreeMap::new();
-        for (model, paths, tests) in self.trainings.values() {
-            let named: Vec<(&Digest, &TestSet)> = tests.iter().filter_map(|digest| Some((digest, sets.get(digest)?))).collect();
-            let own: Vec<&TestSet> = named.iter().map(|(_, set)| *set).collect();
-            let Ok(known) = known_questions(paths.iter().map(PathBuf::as_path), &own) else {
-                continue;
-            };
+        for (files, (model, tests)) in &self.trainings {
             let model = dag.graph.node_weight(*model).map_or("", |node| node.name.name.as_str());
-            for ((digest, _), known) in named.into_iter().zip(known).filter(|(_, known)| known.rows > 0) {
+            for digest in tests {
+                let parts: Option<Vec<&Overlap>> = files.iter().map(|file| overlap.get(&(*file, *digest))).collect();
+                let (Some(set), Some(parts)) = (sets.get(digest), parts) else {
+                    continue;
+                };
+                let known = KnownQuestions::of(set, &parts);
+                if known.rows == 0 {
+                    continue;
+                }
                 let test = self.tests.get(digest).map(|(name, _)| name.clone()).unwrap_or_default();
                 let new = Contamination {
                     test,

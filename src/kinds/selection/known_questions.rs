@@ -68,43 +68,57 @@ impl TestSet {
     }
 }
 
-/// Looks for the questions of each test set in training data, which may be several files. Each is read once.
+/// The questions of a test set that are in one file of training data.
+#[derive(Clone, Debug, Default)]
+pub struct Overlap {
+    /// The numbers of the questions.
+    seen: HashSet<usize>,
+    /// How many rows have one, and how many there are.
+    rows: u64,
+    of_rows: u64,
+    example: Option<KnownQuestion>,
+}
+
+/// Looks for the questions of each test set in a file of training data, which is read once.
 ///
 /// # Errors
-/// When a file cannot be read.
-pub fn known_questions<'p>(training: impl IntoIterator<Item = &'p Path>, tests: &[&TestSet]) -> Result<Vec<KnownQuestions>, DatasetError> {
-    let mut found: Vec<(KnownQuestions, HashSet<usize>)> = tests
-        .iter()
-        .map(|test| {
-            let known = KnownQuestions {
-                of_questions: test.ids.len() as u64,
-                ..KnownQuestions::default()
+/// When the file cannot be read.
+pub fn overlaps(training: &Path, tests: &[&TestSet]) -> Result<Vec<Overlap>, DatasetError> {
+    let mut found = vec![Overlap::default(); tests.len()];
+    for row in dataset::open::<QuestionRow>(training)? {
+        let QuestionRow { id, prompt } = row?;
+        let hash = question_hash(&prompt);
+        for (overlap, test) in found.iter_mut().zip(tests) {
+            overlap.of_rows += 1;
+            let Some(number) = hash.and_then(|hash| test.questions.get(&hash)) else {
+                continue;
             };
-            (known, HashSet::new())
-        })
-        .collect();
-    for path in training {
-        for row in dataset::open::<QuestionRow>(path)? {
-            let QuestionRow { id, prompt } = row?;
-            let hash = question_hash(&prompt);
-            for ((known, seen), test) in found.iter_mut().zip(tests) {
-                known.of_rows += 1;
-                let Some(number) = hash.and_then(|hash| test.questions.get(&hash)) else {
-                    continue;
-                };
-                known.rows += 1;
-                known.questions += u64::from(seen.insert(*number));
-                if known.example.is_none() {
-                    known.example = Some(KnownQuestion {
-                        question: prompt.clone(),
-                        training_row: id.clone(),
-                        test_row: test.ids.get(*number).cloned().unwrap_or_default(),
-                    });
-                }
+            overlap.rows += 1;
+            overlap.seen.insert(*number);
+            if overlap.example.is_none() {
+                overlap.example = Some(KnownQuestion {
+                    question: prompt.clone(),
+                    training_row: id.clone(),
+                    test_row: test.ids.get(*number).cloned().unwrap_or_default(),
+                });
             }
         }
     }
-    Ok(found.into_iter().map(|(known, _)| known).collect())
+    Ok(found)
+}
+
+impl KnownQuestions {
+    /// Those of a test set in all files of a training, in their order.
+    pub fn of(test: &TestSet, files: &[&Overlap]) -> Self {
+        let seen: HashSet<usize> = files.iter().flat_map(|overlap| overlap.seen.iter().copied()).collect();
+        Self {
+            questions: seen.len() as u64,
+            of_questions: test.ids.len() as u64,
+            rows: files.iter().map(|overlap| overlap.rows).sum(),
+            of_rows: files.iter().map(|overlap| overlap.of_rows).sum(),
+            example: files.iter().find_map(|overlap| overlap.example.clone()),
+        }
+    }
 }
 
 /// The hash of the words of a question, whatever their case and the punctuation between them; `None` without any.
@@ -142,7 +156,10 @@ mod tests {
             write("a", &[("a", "Question: 3 + 3"), ("b", "Question: 2+2")]),
             write("b", &[("c", "question: 2 + 2"), ("d", "Question: 1 + 1 + 1"), ("e", "")]),
         ];
-        let found = known_questions(training.iter().map(std::path::PathBuf::as_path), &[&test.unwrap(), &other]).unwrap();
+        let sets = [&test.unwrap(), &other];
+        let files: Vec<Vec<Overlap>> = training.iter().map(|path| overlaps(path, &sets).unwrap()).collect();
+        let of = |(at, set): (usize, &&TestSet)| KnownQuestions::of(set, &files.iter().map(|file| &file[at]).collect::<Vec<_>>());
+        let found: Vec<KnownQuestions> = sets.iter().enumerate().map(of).collect();
         insta::assert_json_snapshot!(found, @r#"
         [
           {
