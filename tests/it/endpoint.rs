@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::lab::{Lab, count};
+use super::lab::{Lab, count, warnings};
 use super::server::{Reply, Request, Server};
 
 fn experiment(server: &Server) -> String {
@@ -200,13 +200,6 @@ fn failure(events: &str) -> String {
     let failed = events.lines().find(|line| line.contains("\"event\":\"failed\"")).unwrap();
     let event: Value = serde_json::from_str(failed).unwrap();
     event["error"].as_str().unwrap().to_owned()
-}
-
-/// What a run warns of.
-fn warnings(events: &str) -> Vec<String> {
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let warned = events.filter(|event| event["event"] == "warned");
-    warned.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
 }
 
 const KEY: &str = "hush-hush-0815";

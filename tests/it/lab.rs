@@ -215,6 +215,13 @@ impl Lab {
     }
 }
 
+/// What a run warns of.
+pub fn warnings(events: &str) -> Vec<String> {
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let warned = events.filter(|event| event["event"] == "warned");
+    warned.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+}
+
 /// The number of a summary's field.
 pub fn count(summary: &Value, field: &str) -> u64 {
     summary[field].as_u64().unwrap_or_else(|| panic!("no `{field}` in {summary}"))

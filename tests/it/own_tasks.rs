@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::lab::{Lab, count};
+use super::lab::{Lab, count, warnings};
 
 const CAPITALS: &str = "country,capital,continent\nPeru,Lima,America\nCuba,Havana,America\nItaly,Rome,Europe\nSpain,Madrid,Europe\n";
 
@@ -290,13 +290,6 @@ fn an_import_joins_columns_and_says_what_it_took() {
         serde_json::json!({"name": "capital", "of_record": true, "kinds": ["text"], "rows": 4, "example": "Lima"})
     );
     assert!(lab.stdout(&format!("show {}", &digest[..12]), 0).ends_with(table));
-}
-
-/// The events of a run that are warnings.
-fn warnings(events: &str) -> Vec<String> {
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let warned = events.filter(|event| event["event"] == "warned");
-    warned.map(|event| event["message"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kinds::artifact::columns::{Column, Columns, columns};
 use lab::store::StoreError;
-use lab::text::{Align, COLUMN_GAP, Paint, TextTable, printable, shortened};
+use lab::text::{Align, COLUMN_GAP, Paint, TextTable, printable, shortened, width};
 
 /// The width of the table.
 const WIDTH: usize = 80;
@@ -78,10 +78,6 @@ fn cut(text: &str, limit: usize) -> String {
         }
     }
     format!("{}…", kept.trim_end())
-}
-
-fn width(text: &str) -> usize {
-    TextTable::new([(text.to_owned(), Align::Left)]).widths().into_iter().sum()
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! The description of a record.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use super::Producers;
 use super::card::Card;
 use super::columns;
 use crate::cli::{CliError, Exit, print, print_json};
-use kinds::artifact::columns::Columns;
+use kinds::artifact::columns::{Columns, has_rows};
 use lab::event::StageName;
 use lab::fingerprint::file_text;
 use lab::hash::Digest;
@@ -20,13 +22,17 @@ pub(super) fn show(store: &Store, key: &Digest, producers: &Producers, json: boo
     let Some(record) = store.record(key)? else {
         return Err(CliError::NothingSelected(format!("the record {} has been deleted", key.short())));
     };
-    let content = content(store, &record)?;
     if json {
-        return print_json(&as_json(store, key, &record, &content));
+        return print_json(&as_json(store, key, &record, &content(store, &record)?));
     }
+    let rows = record.outputs.values().map(|artifact| store.object(&artifact.digest));
+    let rows: Vec<PathBuf> = rows.filter(|path| has_rows(path)).collect();
     // Of several, each is shown by its digest.
-    let only = content.first().filter(|_| content.len() == 1);
-    let columns = only.map(|(_, found)| columns::text(found)).unwrap_or_default();
+    let found = match rows.as_slice() {
+        [only] => columns::of(only)?,
+        _ => None,
+    };
+    let columns = found.as_ref().map(columns::text).unwrap_or_default();
     print(&(as_text(store, key, &record, producers) + &columns))
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use learn::dataset::{self, ExactValue, RawObject, Row};
+use lab::text::beginning;
+use learn::dataset::{self, Doc, ExactValue, RawObject, Row};
 use serde::Serialize;
 
 use super::ArtifactError;
@@ -42,7 +43,7 @@ pub struct Column {
 /// # Errors
 /// When a line after the first is not a JSON object, or the file cannot be read.
 pub fn columns(path: &Path) -> Result<Option<Columns>, ArtifactError> {
-    if !path.is_file() || !begins_with_a_row(path) {
+    if !has_rows(path) {
         return Ok(None);
     }
     let mut found = Columns::default();
@@ -50,25 +51,21 @@ pub fn columns(path: &Path) -> Result<Option<Columns>, ArtifactError> {
         let RawObject(fields) = line?;
         found.rows += 1;
         for (name, raw) in fields {
-            let Ok(value) = serde_json::from_str::<ExactValue>(raw.get()) else {
-                continue;
-            };
-            match value {
-                ExactValue::Object(record) if name == DOC => {
-                    // In the order of the record, which the parsed object does not keep.
-                    let names = serde_json::from_str::<RawObject>(raw.get())
-                        .map(|RawObject(fields)| fields)
-                        .unwrap_or_default();
-                    for (name, _) in names {
-                        record.get(&name).into_iter().for_each(|value| found.add(&name, true, value));
-                    }
-                }
-                value => found.add(&name, false, &value),
+            let record = (name == DOC).then(|| serde_json::from_str::<Doc>(raw.get()));
+            if let Some(Ok(record)) = record {
+                record.fields().for_each(|(name, value)| found.add(name, true, value));
+            } else if let Ok(value) = serde_json::from_str::<ExactValue>(raw.get()) {
+                found.add(&name, false, &value);
             }
         }
     }
     found.columns.sort_by_key(|column| column.of_record);
     Ok(Some(found))
+}
+
+/// Whether a file is a data set, or answers, and has a row.
+pub fn has_rows(path: &Path) -> bool {
+    path.is_file() && begins_with_a_row(path)
 }
 
 fn begins_with_a_row(path: &Path) -> bool {
@@ -116,11 +113,7 @@ fn kind(value: &ExactValue) -> Option<&'static str> {
 }
 
 fn example(value: &ExactValue) -> String {
-    let text = value.plain_text();
-    match text.char_indices().nth(MAX_EXAMPLE) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    beginning(&value.plain_text(), MAX_EXAMPLE)
 }
 
 #[cfg(test)]

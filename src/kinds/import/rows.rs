@@ -131,12 +131,9 @@ impl<'a> ImportedRows<'a> {
         match metrics::read_solution(completion).answer {
             Some(answer) => Ok((answer.into(), AnswerFrom::Solution)),
             None if completion.trim().is_empty() => {
-                let name = match (&self.mapping.completion, shape) {
-                    (Some(FieldSource::Name(name)), _) => name.as_str(),
-                    (_, RecordShape::Chat(name)) => name,
-                    (_, RecordShape::Question) => "answer",
-                    (_, RecordShape::Instruction { .. }) => "output",
-                    _ => "completion",
+                let name = match &self.mapping.completion {
+                    Some(FieldSource::Name(name)) => name.as_str(),
+                    _ => shape.completion(),
                 };
                 Err(ImportRecordError::Empty {
                     name: name.to_owned(),
@@ -167,14 +164,14 @@ impl<'a> ImportedRows<'a> {
             }
             let column = |name: &str| required(source, name);
             match RecordShape::of(&own) {
-                Some(shape @ RecordShape::Question) => return Ok((shape, column("question")?, column("answer")?)),
+                Some(shape @ RecordShape::Question) => return Ok((shape, column("question")?, column(shape.completion())?)),
                 Some(shape @ RecordShape::Instruction { .. }) => {
                     let mut prompt = column("instruction")?;
                     let input = optional(source, None, "input")?.map(|input| input.plain_text()).unwrap_or_default();
                     if !input.is_empty() {
                         prompt += &format!("\n\n{input}");
                     }
-                    return Ok((shape, prompt, column("output")?));
+                    return Ok((shape, prompt, column(shape.completion())?));
                 }
                 _ => {}
             }

@@ -30,6 +30,16 @@ impl RecordShape {
         (has("instruction") && has("output")).then_some(Self::Instruction { with_input: has("input") })
     }
 
+    /// The column with the solution.
+    pub(super) fn completion(self) -> &'static str {
+        match self {
+            Self::Chat(name) => name,
+            Self::Question => "answer",
+            Self::Instruction { .. } => "output",
+            Self::Task | Self::Columns => "completion",
+        }
+    }
+
     /// Whether a solution without `the answer is …` is the answer as a whole: nothing says that it has steps.
     pub(super) fn is_answer(self) -> bool {
         matches!(self, Self::Chat(_) | Self::Question | Self::Instruction { .. })

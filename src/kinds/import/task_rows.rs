@@ -19,7 +19,7 @@ pub(super) struct TaskRows {
 impl TaskRows {
     /// `None` for a task that says nothing of questions and answers.
     pub(super) fn new(import: &Import) -> Result<Option<Self>, ParamError> {
-        let Some(table) = import.table().filter(|table| table.doc_to_text.is_some()) else {
+        let Some(table) = import.table().filter(|_| import.makes_rows()) else {
             return Ok(None);
         };
         let parse = |text: &String| {

@@ -1,5 +1,6 @@
 //! The fields of a row, by name.
 
+use lab::text::beginning;
 use learn::dataset::{ExactValue, Row};
 
 /// A row has not what was asked of it.
@@ -40,12 +41,10 @@ pub fn needed_field(row: &Row, path: &str) -> Result<ExactValue, FieldError> {
 pub fn wrong_type(row: &Row, field: &str, value: &ExactValue, needed: &'static str) -> FieldError {
     /// Longer values are cut.
     const SHOWN: usize = 40;
-    let text = value.to_string();
-    let shown: String = text.chars().take(SHOWN).collect();
     FieldError::Type {
         id: row.id.clone(),
         field: field.to_owned(),
-        found: if shown.len() < text.len() { shown + "…" } else { shown },
+        found: beginning(&value.to_string(), SHOWN),
         needed,
     }
 }

@@ -17,6 +17,14 @@ pub fn shortened(text: &str, limit: usize) -> String {
     format!("{first}…{last}")
 }
 
+/// `text`, of a longer one its first `limit` characters.
+pub fn beginning(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// `text` on one line, printable: of a longer one its two ends with `limit` characters together, and how many it has.
 pub fn cut_line(text: &str, limit: usize) -> String {
     let text = printable(text);
@@ -46,6 +54,11 @@ mod tests {
         assert_eq!(shortened("score[0] (seed=1)", 17), "score[0] (seed=1)");
         assert_eq!(shortened(&format!("score{}=1)", "x".repeat(1000)), 9), "scor…x=1)");
         assert_eq!(shortened("a\x1b[31mb", 2), "ab");
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_text_stays() {
+        assert_eq!([beginning("åb", 2), beginning("åbc", 2)], ["åb", "åb…"]);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl TextTable {
 pub const COLUMN_GAP: usize = 2;
 
 /// The columns that a text takes on a terminal: two for each wide character, none for combining marks.
-fn width(text: &str) -> usize {
+pub fn width(text: &str) -> usize {
     text.width()
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Diff, StageDiff};
-use lab::text::{Align, Color, Paint, TextTable, printable};
+use lab::text::{Align, Color, Paint, TextTable, beginning, printable};
 
 /// Longer values are shortened to this number of characters.
 const MAX_VALUE_LENGTH: usize = 40;
@@ -74,11 +74,7 @@ fn value_text(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    let text = printable(&text);
-    match text.char_indices().nth(MAX_VALUE_LENGTH) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
-    }
+    beginning(&printable(&text), MAX_VALUE_LENGTH)
 }
 
 #[cfg(test)]

@@ -42,12 +42,15 @@ const ANSWERS: [MetricColumns; 1] = [(
     ],
 )];
 
+/// The number of answers with a label.
+const LABELLED: &str = "agreement.labelled";
+
 /// The columns of the table of agreement.
 const AGREEMENT: [MetricColumns; 2] = [
     (
         "",
         &[
-            MetricColumn::count("labels", "agreement.labelled"),
+            MetricColumn::count("labels", LABELLED),
             MetricColumn::share("agree %", "agreement.agreed"),
             MetricColumn::new("kappa", "agreement.kappa", 1.0, 2),
         ],
@@ -101,13 +104,9 @@ impl Scores {
     /// A row for each evaluation with labels, and each data set: how far its judge agrees with them. `None` without rows.
     pub fn agreement(&self) -> Option<ReportTable> {
         let (data, rows) = (self.data(), self.rows());
-        let has_labels = |score: &&Score| {
-            score
-                .metrics
-                .as_ref()
-                .is_some_and(|metrics| metrics.map(names::AGREEMENT).is_some())
-        };
-        let labelled = rows.iter().filter(|row| row.scores.iter().copied().any(|score| has_labels(&score)));
+        let labelled = rows
+            .iter()
+            .filter(|row| row.scores.iter().any(|score| score.number(LABELLED).is_some()));
         let title = "Judges and labels: do they say the same answers are right?";
         table_of_lines(self, title, &lines_by_data(labelled, &data), &AGREEMENT, Score::number)
     }

@@ -1,5 +1,7 @@
 //! Why a template cannot be read or filled in.
 
+use lab::text::beginning;
+
 /// More characters of a text are not quoted.
 const MAX_QUOTED: usize = 80;
 
@@ -28,8 +30,5 @@ pub enum TemplateError {
 
 /// The beginning of a text, for a message.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+    beginning(text, MAX_QUOTED)
 }

@@ -266,17 +266,11 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         sources: &[Option<OutputPorts>],
     ) -> Vec<Edge> {
         let value = ConfigValue::text(implied.reference.as_str(), stage.origin.clone());
-        let found = self.resolve(stage, kind, input, &value, sources).map_err(|problem| {
+        self.edges_told(stage, kind, input, std::slice::from_ref(&value), sources, &|problem| {
             let message = format!("{}: {}", implied.given_by, problem.message);
             let help = format!("give stage `{}` its own: `{} = \"STAGE.PORT\"`", stage.name, input.name);
             Diagnostic::new(message).at(stage.origin.key()).help(help)
-        });
-        let edges = found.unwrap_or_else(|problem| {
-            self.problems.push(problem);
-            Vec::new()
-        });
-        self.references += edges.len();
-        edges
+        })
     }
 
     fn edges(
@@ -286,6 +280,19 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         input: &Input<'_>,
         values: &[ConfigValue],
         sources: &[Option<OutputPorts>],
+    ) -> Vec<Edge> {
+        self.edges_told(stage, kind, input, values, sources, &|problem| problem)
+    }
+
+    /// The edges of references. `told` is how it is told what is wrong with one.
+    fn edges_told(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        input: &Input<'_>,
+        values: &[ConfigValue],
+        sources: &[Option<OutputPorts>],
+        told: &dyn Fn(Diagnostic) -> Diagnostic,
     ) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(values.len());
         for value in values {
@@ -297,7 +304,7 @@ impl<'a, 'p> DraftReader<'a, 'p> {
                     self.references += found.len();
                     edges.extend(found);
                 }
-                Err(problem) => self.problems.push(problem),
+                Err(problem) => self.problems.push(told(problem)),
             }
             if self.references > MAX_REFERENCES {
                 let message = format!("the stages of this experiment have more than {MAX_REFERENCES} references to one another");
