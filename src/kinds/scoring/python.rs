@@ -1,9 +1,6 @@
 //! What Python does with texts, where verdicts must be the same.
 
-/// Whether Python's `str.isspace` holds: white space, and four signs that separate records.
-pub(super) fn is_space(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
-}
+pub(super) use learn::python::is_space;
 
 /// Python's `str.strip`.
 pub(super) fn strip(text: &str) -> &str {

@@ -3,6 +3,8 @@
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use crate::python::float_text;
+
 /// How far values may be within each other.
 const DEEPEST: usize = 100;
 
@@ -184,16 +186,5 @@ fn pythons_float(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    let size = number.abs();
-    if size == 0.0 || (1e-4..1e16).contains(&size) {
-        return format!("{number:?}");
-    }
-    let text = format!("{number:e}");
-    match text.split_once('e') {
-        Some((digits, exponent)) => {
-            let (sign, exponent) = exponent.strip_prefix('-').map_or(("+", exponent), |rest| ("-", rest));
-            format!("{digits}e{sign}{exponent:0>2}")
-        }
-        None => text,
-    }
+    float_text(number)
 }

@@ -4,6 +4,8 @@ use minijinja::value::{StringInput, ValueKind, from_args};
 use minijinja::{Environment, Error, State, Value};
 use minijinja_contrib::pycompat;
 
+use crate::python::is_space;
+
 /// Gives the templates of `environment` the methods of Python's texts, lists and dictionaries.
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.set_unknown_method_callback(method);
@@ -41,11 +43,6 @@ fn stripped<'t>(text: &'t str, characters: Option<&str>, (at_start, at_end): (bo
     let goes = |c: char| characters.map_or_else(|| is_space(c), |characters| characters.contains(c));
     let text = if at_start { text.trim_start_matches(goes) } else { text };
     if at_end { text.trim_end_matches(goes) } else { text }
-}
-
-/// Python's `str.isspace`, which also counts the separators of files, groups, records and units.
-pub(super) fn is_space(character: char) -> bool {
-    character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 
 /// The text in three parts: its own between the white space before and after it.

@@ -6,7 +6,8 @@
 use std::ops::Range;
 
 use super::marks::{ContentPlace, MarkedText};
-use super::{ChatError, Message, python};
+use super::{ChatError, Message};
+use crate::python::is_space;
 
 /// Renders messages, with the generation prompt or without.
 pub(super) type Render<'r> = dyn Fn(&[Message], bool) -> Result<MarkedText, ChatError> + 'r;
@@ -20,48 +21,53 @@ pub(super) fn compared(messages: &[Message], whole: &MarkedText, render: &Render
     let last = messages.iter().rposition(Message::is_assistants);
     let mut said: Vec<Range<usize>> = Vec::new();
     for (turn, message) in assistants {
-        let unclear = |why: String| ChatError::Unclear { turn: turn + 1, why };
+        let is_last = Some(turn) == last;
         let place = whole.content(turn);
-        let place = place.ok_or_else(|| unclear("the template leaves it out, or writes it as another text".to_owned()))?;
-        let start = start(messages, turn, whole, place, render)?;
+        let place = place.ok_or_else(|| unclear(turn, "the template leaves it out, or writes it as another text".to_owned()))?;
+        let start = start(messages.get(..turn).unwrap_or_default(), is_last, whole, place, render)?;
         let range = start..end(messages, turn, whole, place, render);
         let text = whole.text.get(range.clone()).unwrap_or_default();
         // What it said before may be cut, as a model will see it so; what is learned last may not.
-        if Some(turn) == last && !without_space(text).contains(&without_space(&message.content)) {
+        if is_last && !without_space(text).contains(&without_space(&message.content)) {
             let why = "the template leaves out a part of it, such as its thinking; write the prompt as a text with `{question}` instead";
-            return Err(unclear(why.to_owned()));
+            return Err(unclear(turn, why.to_owned()));
         }
         if said.last().is_some_and(|before| before.end > range.start) {
-            return Err(unclear("it begins before the turn before it ends".to_owned()));
+            return Err(unclear(turn, "it begins before the turn before it ends".to_owned()));
         }
         said.push(range);
     }
     Ok(said)
 }
 
-/// Where the turn begins: after the prompt for it.
-fn start(messages: &[Message], turn: usize, whole: &MarkedText, place: ContentPlace, render: &Render<'_>) -> Result<usize, ChatError> {
-    let unclear = |why: String| ChatError::Unclear { turn: turn + 1, why };
-    let prompt = render(messages.get(..turn).unwrap_or_default(), true);
-    let prompt = prompt.map_err(|error| unclear(format!("there is no prompt for it: {error}")))?;
+/// Why it cannot be told what the assistant says in a turn.
+fn unclear(turn: usize, why: String) -> ChatError {
+    ChatError::Unclear { turn: turn + 1, why }
+}
+
+/// Where the turn after the messages `before` begins: after the prompt for it. `is_last`: the assistant has no other turn after it.
+fn start(before: &[Message], is_last: bool, whole: &MarkedText, place: ContentPlace, render: &Render<'_>) -> Result<usize, ChatError> {
+    let turn = before.len();
+    let prompt = render(before, true);
+    let prompt = prompt.map_err(|error| unclear(turn, format!("there is no prompt for it: {error}")))?;
     // Templates may put earlier turns elsewhere, such as what the system says into the last question.
     let mut earlier = (0..turn).rev();
     let shared = earlier.find_map(|turn| Some((whole.content(turn)?.end, prompt.content(turn)?.end)));
     let (in_whole, in_prompt) = shared.unwrap_or_default();
     let between = whole.text.get(in_whole..place.start.unwrap_or(place.end)).unwrap_or_default();
     let asked = prompt.text.get(in_prompt..).unwrap_or_default();
-    let is_last = !messages.iter().skip(turn + 1).any(Message::is_assistants);
     let header = whole_marks(common_start(between, asked));
     if !is_last && !between.starts_with(asked) && !header.is_empty() {
         // Templates for thinking ask for it, and leave it out of the turns that came before.
         return Ok(in_whole + header.len());
     }
     if !between.starts_with(asked) {
-        return Err(unclear(format!(
+        let why = format!(
             "the prompt for it ends in {:?}, and in the conversation {:?} stands there; write the prompt as a text with `{{question}}` instead",
             shown(asked),
             shown(between)
-        )));
+        );
+        return Err(unclear(turn, why));
     }
     Ok(in_whole + asked.len())
 }
@@ -100,7 +106,7 @@ fn whole_marks(text: &str) -> &str {
 }
 
 fn without_space(text: &str) -> String {
-    text.chars().filter(|c| !python::is_space(*c)).collect()
+    text.chars().filter(|c| !is_space(*c)).collect()
 }
 
 /// The end of a text, as a message shows it.

@@ -149,8 +149,3 @@ fn beginning(prompt: &FilledPrompt, kept: usize) -> FilledPrompt {
         is_whole: prompt.is_whole,
     }
 }
-
-/// Whether Python's `str.rstrip` removes the character: Unicode's blanks, and four separators of ASCII.
-pub(super) fn is_blank(character: char) -> bool {
-    character.is_whitespace() || ('\x1c'..='\x1f').contains(&character)
-}

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use crate::dataset::FilledPrompt;
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, ModelShape, WeightSource};
+use crate::python::is_space;
 use crate::tokenizer::Tokenizer;
 
 pub use error::ScoreError;
@@ -38,7 +39,7 @@ pub struct ScoreRequest {
 impl ScoreRequest {
     /// What comes before, without its trailing blanks: these usually belong to the first token of the continuation.
     pub fn context_without_blanks(&self) -> &str {
-        self.context.text.trim_end_matches(encode::is_blank)
+        self.context.text.trim_end_matches(is_space)
     }
 }
 

@@ -8,6 +8,7 @@ use minijinja::value::{ValueKind, from_args};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
 use learn::dataset::ExactValue;
+use learn::python::float_text;
 
 use super::error::TemplateError;
 use super::record::TemplateFields;
@@ -105,7 +106,7 @@ fn value(exact: &ExactValue) -> Value {
 /// What Python writes for a value: `True`, `None`, `0.1`, `['a', 'b']`.
 pub(super) fn python_text(exact: &ExactValue) -> String {
     let value = value(exact);
-    float(&value).map_or_else(|| value.to_string(), python_float)
+    float(&value).map_or_else(|| value.to_string(), float_text)
 }
 
 /// Writes a value as Python does.
@@ -114,7 +115,7 @@ fn format(out: &mut Output, _: &mut State, value: &Value) -> Result<(), Error> {
         return Err(Error::from(ErrorKind::UndefinedError));
     }
     let written = match float(value) {
-        Some(number) => out.write_str(&python_float(number)),
+        Some(number) => out.write_str(&float_text(number)),
         None => write!(out, "{value}"),
     };
     written.map_err(|_| Error::new(ErrorKind::WriteFailure, "the text cannot be written"))
@@ -126,19 +127,6 @@ fn float(value: &Value) -> Option<f64> {
         return None;
     }
     f64::try_from(value.clone()).ok()
-}
-
-/// What `str` of Python gives: the shortest text that is this number, with an exponent of two digits for very large and very small ones.
-fn python_float(number: f64) -> String {
-    let written = format!("{number:?}").to_lowercase();
-    let Some((mantissa, exponent)) = written.split_once('e') else {
-        return written;
-    };
-    let (sign, digits) = match exponent.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', exponent),
-    };
-    format!("{mantissa}e{sign}{digits:0>2}")
 }
 
 /// Methods of Python's values: those that the crate for them has, and `index`.
