@@ -68,6 +68,7 @@ pub(super) struct ControlTexts {
 }
 
 /// Where an author's text asks for control tokens.
+#[derive(Default)]
 pub(super) struct FoundControls<'c> {
     pub(super) places: Vec<(Range<usize>, &'c ControlText)>,
     /// Whether there would be more of them, or others, if what is filled in were the author's too.
@@ -103,7 +104,7 @@ impl ControlTexts {
                 .map(|control| (at..at + control.added.content.len(), control))
                 .filter(|(place, control)| control.stands_in(text, place));
             let authors = found.find(|(place, _)| {
-                let is_authors = !filled.iter().any(|part| place.start < part.end && part.start < place.end);
+                let is_authors = !overlaps(place, filled);
                 has_strays |= !is_authors;
                 is_authors
             });
@@ -112,6 +113,11 @@ impl ControlTexts {
         }
         FoundControls { places, has_strays }
     }
+}
+
+/// Whether a part of a text has something in common with others.
+pub(super) fn overlaps(part: &Range<usize>, others: &[Range<usize>]) -> bool {
+    others.iter().any(|other| part.start < other.end && other.start < part.end)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::control::TokenRole;
+use super::control::{TokenRole, overlaps};
+use super::template::PromptPart;
 use super::text::Reading;
 use super::{Tokenizer, TokenizerError};
 use crate::dataset::FilledPrompt;
@@ -63,23 +64,21 @@ impl Tokenizer {
             counts: Vec::new(),
             tokens: Vec::new(),
         };
-        let mut at = 0;
-        if let Some(template) = &self.template {
-            for (place, control) in template.controls(text, filled).places {
-                let is_written = written.iter().any(|part| place.start < part.end && part.start < place.end);
-                if is_written && self.role(control.token) == TokenRole::Control {
-                    continue;
+        let found = self.template.as_ref().map(|template| template.controls(text, filled));
+        let mut found = found.unwrap_or_default();
+        // In what the model has written, control tokens are text.
+        found
+            .places
+            .retain(|(place, control)| !(self.is_control(control.token) && overlaps(place, written)));
+        for part in found.parts(text) {
+            match part {
+                PromptPart::Control(start, token) => {
+                    writer.note(start);
+                    writer.tokens.push(token);
                 }
-                let before = text.get(at..place.start).unwrap_or_default();
-                let after = text.get(place.end..).unwrap_or_default();
-                let (space_before, space_after) = control.space(before, after);
-                writer.text(at..place.start.saturating_sub(space_before))?;
-                writer.note(place.start);
-                writer.tokens.push(control.token);
-                at = place.end + space_after;
+                PromptPart::Text(range) => writer.text(range)?,
             }
         }
-        writer.text(at..text.len())?;
         writer.note(text.len());
         let count = |place: usize| {
             let number = writer.places.binary_search(&place).ok();
@@ -123,17 +122,21 @@ impl Tokenizer {
         self.unknown_in_conversation(text_of(prompt))
     }
 
-    /// The same tokenizer, but `token` ends a completion too.
+    /// The same tokenizer, but `tokens` end a completion too.
     ///
     /// # Errors
     /// When the `tokenizers` crate fails.
-    pub fn also_ending_with(self, token: u32) -> Result<Self, TokenizerError> {
-        if self.ends.contains(&token) {
+    pub fn also_ending_with(self, tokens: impl IntoIterator<Item = u32>) -> Result<Self, TokenizerError> {
+        let mut ends = self.ends.clone();
+        ends.extend(tokens.into_iter().filter(|token| !self.ends.contains(token)));
+        if ends.len() == self.ends.len() {
             return Ok(self);
         }
-        let mut ends = self.ends.clone();
-        ends.push(token);
-        Self::new(tokenizers::Tokenizer::clone(&self.inner), ends)
+        Ok(Self {
+            // The model's files may have named another.
+            first: self.first,
+            ..Self::new(tokenizers::Tokenizer::clone(&self.inner), ends)?
+        })
     }
 
     /// Whether `token` is a control token, which is no part of a text.

@@ -25,10 +25,11 @@ pub(super) struct TemplateReader {
 }
 
 /// A part of a prompt.
-pub(super) enum PromptPart<'a> {
-    Control(u32),
-    /// A text without control tokens, and whether the prompt starts with it.
-    Text(&'a str, bool),
+pub(super) enum PromptPart {
+    /// A control token, and where its text begins.
+    Control(usize, u32),
+    /// Where a text stands that has no control tokens. It is not empty.
+    Text(Range<usize>),
 }
 
 impl TemplateReader {
@@ -66,18 +67,19 @@ impl TemplateReader {
 
 impl FoundControls<'_> {
     /// The text in parts, each either a control token or without one.
-    pub(super) fn parts<'t>(&self, text: &'t str) -> Vec<PromptPart<'t>> {
+    pub(super) fn parts(&self, text: &str) -> Vec<PromptPart> {
         let (mut parts, mut at) = (Vec::new(), 0);
-        let add_text = |parts: &mut Vec<PromptPart<'t>>, range: Range<usize>| match text.get(range.clone()) {
-            Some("") | None => {}
-            Some(part) => parts.push(PromptPart::Text(part, range.start == 0)),
+        let add_text = |parts: &mut Vec<PromptPart>, range: Range<usize>| {
+            if text.get(range.clone()).is_some_and(|part| !part.is_empty()) {
+                parts.push(PromptPart::Text(range));
+            }
         };
         for (place, control) in &self.places {
             let before = text.get(at..place.start).unwrap_or_default();
             let after = text.get(place.end..).unwrap_or_default();
             let (space_before, space_after) = control.space(before, after);
             add_text(&mut parts, at..place.start.saturating_sub(space_before));
-            parts.push(PromptPart::Control(control.token));
+            parts.push(PromptPart::Control(place.start, control.token));
             at = place.end + space_after;
         }
         add_text(&mut parts, at..text.len());

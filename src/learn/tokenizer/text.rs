@@ -87,9 +87,10 @@ impl Tokenizer {
         let mut tokens = Vec::new();
         for part in found.parts(text) {
             match part {
-                PromptPart::Control(token) => tokens.push(token),
-                PromptPart::Text(text, starts) => {
-                    let spelled = self.spell(text, Reading::part(starts))?;
+                PromptPart::Control(_, token) => tokens.push(token),
+                PromptPart::Text(range) => {
+                    let reading = Reading::part(range.start == 0);
+                    let spelled = self.spell(text.get(range).unwrap_or_default(), reading)?;
                     tokens.extend_from_slice(spelled.encoding.get_ids());
                 }
             }
@@ -119,9 +120,9 @@ impl Tokenizer {
             return self.unknown_in_text(text);
         };
         for part in template.controls(text, filled).parts(text) {
-            if let PromptPart::Text(text, starts) = part
-                && let Some(unknown) = self.first_unknown(&self.spell(text, Reading::part(starts))?, text)
-            {
+            let PromptPart::Text(range) = part else { continue };
+            let (reading, text) = (Reading::part(range.start == 0), text.get(range).unwrap_or_default());
+            if let Some(unknown) = self.first_unknown(&self.spell(text, reading)?, text) {
                 return Ok(Some(unknown));
             }
         }

@@ -151,15 +151,13 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
     let training = memory::choose_options(recipe, &read, &batches, kept, Stream::new(seed, "dropout").bits(), run)?;
     let identity = checkpoint::identity(recipe, data, &start, seed)?;
     let TrainingStart {
-        mut tokenizer,
+        tokenizer,
         shape,
         weights,
         chat,
         ..
     } = start;
-    for end in ends {
-        tokenizer = tokenizer.also_ending_with(end)?;
-    }
+    let tokenizer = tokenizer.also_ending_with(ends)?;
     let engine = engine::trainer(recipe.engine, recipe.dtype, run.device, &read, weights, training, run.threads)?;
     let mut session = TrainingSession {
         engine,
