@@ -18,7 +18,7 @@ pub struct Prompt {
     /// `{question}\nAnswer:\n`; in a chat, what the user says.
     pub template: String,
     /// In a chat: what the model's chat template is given beside it. Not written where there is no chat.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatPrompt>,
 }
 
@@ -45,8 +45,6 @@ impl Prompt {
     /// `numbered` of docs/method.md, 4.
     pub const NUMBERED: &'static str = "{question}\nLet's solve it in {n} steps.\nAnswer:\n";
 
-    /// The name of [`Prompt::chat`].
-    pub const CHAT: &'static str = "chat";
     /// What the user says in a chat: the question alone.
     pub const QUESTION: &'static str = "{question}";
 
@@ -71,7 +69,7 @@ impl Prompt {
         match given {
             "plain" => Some(Self::text(Self::PLAIN)),
             "numbered" => Some(Self::text(Self::NUMBERED)),
-            Self::CHAT => Some(Self::chat()),
+            "chat" => Some(Self::chat()),
             text => text.contains(Self::QUESTION).then(|| Self::text(text)),
         }
     }
@@ -197,9 +195,10 @@ impl<'de> Visitor<'de> for PromptVisitor {
                 "the `template` of a chat is what the user says, a text with `{question}`",
             ));
         }
+        let named: Prompt = self.visit_str(&template)?;
         Ok(Prompt {
-            chat,
-            ..self.visit_str(&template)?
+            chat: chat.or(named.chat),
+            ..named
         })
     }
 }
@@ -275,6 +274,8 @@ mod tests {
         let chat = r#"{"template":"{question}","chat":{"system":"Be brief.","date":"2024-07-26"}}"#;
         assert_eq!(written(&serde_json::from_str::<Prompt>(chat).unwrap()), chat);
         assert!(serde_json::from_str::<Prompt>(r#"{"template":"","chat":{"date":"today"}}"#).is_err());
+        // The name of a chat is one in a table too.
+        assert_eq!(serde_json::from_str::<Prompt>(r#"{"template":"chat"}"#).unwrap(), Prompt::chat());
     }
 
     #[test]
