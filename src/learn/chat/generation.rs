@@ -1,11 +1,11 @@
-//! The tags `{% generation %}` and `{% endgeneration %}`, with which a template says what the assistant says.
+//! The tags `{% generation %}` and `{% endgeneration %}`, which mark the text of the assistant in a template.
 //!
 //! Jinja has no such tags; Transformers adds them. Here they are replaced by others before a template is parsed: a filter, and a scope of
 //! their own, as Transformers' have.
 
 use std::ops::Range;
 
-/// The filter that marks what the assistant says.
+/// The filter that marks the text of the assistant.
 pub(super) const FILTER: &str = "what_the_assistant_says";
 
 /// The template with its tags replaced, and whether it has any.
@@ -52,7 +52,7 @@ const OPEN: usize = 2;
 /// The second character of `{%`.
 const TAG: u8 = b'%';
 
-/// The sign that says what becomes of the white space beside a tag, and its length.
+/// The sign of a tag that trims the white space beside it (`-`) or keeps it (`+`), and its length; empty without one.
 fn sign(byte: Option<&u8>) -> (&'static str, usize) {
     match byte {
         Some(b'-') => ("-", 1),

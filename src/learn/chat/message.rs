@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::ChatError;
 
 /// The role of the model's own turns.
-pub const ASSISTANT: &str = "assistant";
+const ASSISTANT: &str = "assistant";
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ mod template;
 
 pub use date::{Date, DateError};
 pub use error::ChatError;
-pub use message::{ASSISTANT, Message};
+pub use message::Message;
 pub use template::{ChatTemplate, RenderedChat, SpecialTokens};
 
 #[cfg(test)]

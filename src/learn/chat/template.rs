@@ -25,7 +25,7 @@ const FUEL: u64 = 1 << 21;
 const DEEPEST: usize = 200;
 /// The name of the template within its environment.
 const NAME: &str = "chat_template";
-/// The variable that says whether what the assistant says is marked.
+/// The variable that turns the marks around the text of the assistant on.
 const IS_MARKED: &str = "the_assistants_turns_are_marked";
 
 /// A chat template that is ready to be rendered.
@@ -33,7 +33,7 @@ const IS_MARKED: &str = "the_assistants_turns_are_marked";
 pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
     special_tokens: SpecialTokens,
-    /// Whether it says what the assistant says.
+    /// Whether it marks the text of the assistant with `{% generation %}`.
     is_tagged: bool,
 }
 

@@ -88,7 +88,7 @@ pub(super) fn with_first(tokenizer: Tokenizer, folder: &Path) -> Result<Tokenize
     Ok(tokenizer.naming_first(token))
 }
 
-/// The special token that the first of `files` to speak of it names; within, `None` if it says that there is none.
+/// The special token in the first of `files` that has the field. `None` when no file has it, `Some(None)` when the field is null.
 fn given(files: &[&Map<String, Value>], name: &str) -> Option<Option<String>> {
     let given = files.iter().find_map(|file| file.get(name));
     given.map(|given| content(given).map(str::to_owned))
@@ -118,16 +118,15 @@ fn object(path: &Path) -> Result<Map<String, Value>, ModelError> {
 }
 
 fn text(path: PathBuf) -> Result<String, ModelError> {
-    let found = std::fs::metadata(&path).map(|found| found.len());
-    match found.and_then(|found| Ok((found, std::fs::read_to_string(&path)?))) {
-        Ok((found, _)) if found > MAX_BYTES => Err(ModelError::TooLong {
-            path,
-            found,
-            most: MAX_BYTES,
-        }),
-        Ok((_, text)) => Ok(text),
-        Err(error) => Err(ModelError::Read { path, error }),
+    let found = match std::fs::metadata(&path) {
+        Ok(found) => found.len(),
+        Err(error) => return Err(ModelError::Read { path, error }),
+    };
+    if found > MAX_BYTES {
+        let most = MAX_BYTES;
+        return Err(ModelError::TooLong { path, found, most });
     }
+    std::fs::read_to_string(&path).map_err(|error| ModelError::Read { path, error })
 }
 
 #[cfg(test)]

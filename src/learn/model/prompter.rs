@@ -1,7 +1,7 @@
 //! A model's prompt: a text, or its chat template.
 
-use super::{Model, ModelChat};
-use crate::chat::{ChatError, ChatTemplate, Message, RenderedChat};
+use super::ModelChat;
+use crate::chat::{ChatError, ChatTemplate, Date, RenderedChat};
 use crate::dataset::{FilledPrompt, Prompt, Row};
 
 /// Writes prompts for a model, and conversations from which it learns.
@@ -39,23 +39,11 @@ impl Prompter {
     /// # Errors
     /// When the chat template fails, or the row's record has no conversation where the prompt names one.
     pub fn ask(&self, row: &Row, question: &str, steps: u32) -> Result<FilledPrompt, ChatError> {
-        match &self.template {
-            None => Ok(self.prompt.fill(question, steps)),
-            Some(template) => self.go_on(template, &self.prompt.conversation(row, question, steps)?),
-        }
-    }
-
-    /// The prompt with which the model is to answer the last of these messages; they are all that it is given.
-    ///
-    /// # Errors
-    /// When the prompt is no chat, or the chat template fails.
-    pub fn ask_in(&self, messages: &[Message]) -> Result<FilledPrompt, ChatError> {
-        self.go_on(self.template.as_ref().ok_or(ChatError::NoTemplate)?, messages)
-    }
-
-    fn go_on(&self, template: &ChatTemplate, messages: &[Message]) -> Result<FilledPrompt, ChatError> {
-        let date = self.prompt.chat.as_ref().and_then(|chat| chat.date);
-        let RenderedChat { text, filled, written, .. } = template.prompt(messages, date)?;
+        let Some(template) = &self.template else {
+            return Ok(self.prompt.fill(question, steps));
+        };
+        let messages = self.prompt.conversation(row, question, steps)?;
+        let RenderedChat { text, filled, written, .. } = template.prompt(&messages, self.date())?;
         Ok(FilledPrompt {
             text,
             filled,
@@ -69,22 +57,12 @@ impl Prompter {
     /// # Errors
     /// When the chat template fails, or it cannot be told what the model says in the conversation.
     pub fn conversation(&self, row: &Row) -> Result<Option<RenderedChat>, ChatError> {
-        let learn = |template| self.learn(template, &self.prompt.learned(row)?);
+        let learn = |template: &ChatTemplate| template.render_with_spans(&self.prompt.learned(row)?, self.date());
         self.template.as_ref().map(learn).transpose()
     }
 
-    fn learn(&self, template: &ChatTemplate, messages: &[Message]) -> Result<RenderedChat, ChatError> {
-        let date = self.prompt.chat.as_ref().and_then(|chat| chat.date);
-        template.render_with_spans(messages, date)
-    }
-}
-
-impl<W> Model<W> {
-    /// Writes the model's prompts.
-    ///
-    /// # Errors
-    /// When its prompt is a chat, and its chat template is missing or not valid.
-    pub fn prompter(&self) -> Result<Prompter, ChatError> {
-        Prompter::new(&self.prompt, self.chat.as_ref())
+    /// What a chat template writes as today's date.
+    fn date(&self) -> Option<Date> {
+        self.prompt.chat.as_ref().and_then(|chat| chat.date)
     }
 }

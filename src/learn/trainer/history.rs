@@ -1,6 +1,6 @@
 //! The metrics of each step, and the training curve.
 
-use super::validation::HeldOutLoss;
+use super::validation::{HeldOutLoss, best_place};
 use super::{Recipe, TrainingPoint, schedule};
 
 /// The largest number of points of a curve.
@@ -42,7 +42,7 @@ pub(super) fn curve(history: &[StepMetrics], held_out: &[HeldOutLoss], recipe: &
 fn thinned(held_out: &[HeldOutLoss]) -> Vec<HeldOutLoss> {
     let stride = held_out.len().div_ceil(MAX_CURVE_POINTS).max(1);
     let mut kept: Vec<HeldOutLoss> = held_out.chunks(stride).filter_map(<[_]>::last).copied().collect();
-    let best = held_out.iter().min_by(|left, right| left.loss.total_cmp(&right.loss));
+    let best = best_place(held_out).and_then(|place| held_out.get(place));
     if let Some(best) = best
         && let Err(place) = kept.binary_search_by_key(&best.step, |found| found.step)
     {

@@ -120,7 +120,7 @@ impl<'a> Validation<'a> {
     }
 
     /// Whether the weights of the best step are kept, not those of the last.
-    pub(super) fn keeps_best(&self) -> bool {
+    fn keeps_best(&self) -> bool {
         self.recipe.keep == Keep::Best
     }
 
@@ -130,10 +130,8 @@ impl<'a> Validation<'a> {
         self.recipe.patience.is_some_and(|patience| since as u64 >= patience)
     }
 
-    /// The place of the lowest loss; of equal ones the first.
     fn best_place(&self) -> Option<usize> {
-        let losses = self.found.iter().map(|found| found.loss).enumerate();
-        losses.min_by(|(_, left), (_, right)| left.total_cmp(right)).map(|(place, _)| place)
+        best_place(&self.found)
     }
 
     /// What was found in a training of `steps` steps; `None` if nothing was measured.
@@ -147,6 +145,12 @@ impl<'a> Validation<'a> {
             stopped_early: steps < self.length.steps,
         })
     }
+}
+
+/// The place of the lowest loss; of equal ones the first.
+pub(super) fn best_place(found: &[HeldOutLoss]) -> Option<usize> {
+    let losses = found.iter().map(|found| found.loss).enumerate();
+    losses.min_by(|(_, left), (_, right)| left.total_cmp(right)).map(|(place, _)| place)
 }
 
 /// The rows as tokens, all of which the model can read.

@@ -4,7 +4,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::*;
-use crate::chat::{ASSISTANT, ChatTemplate, Message, SpecialTokens};
+use crate::chat::{ChatTemplate, Message, SpecialTokens};
 use crate::dataset::{ChatPrompt, Doc};
 use crate::model::{Architecture, ModelChat};
 
@@ -124,8 +124,8 @@ fn what_is_learned_from_a_chat_is_what_transformers_masks() {
         let expected: Vec<&str> = chat.said.iter().map(|said| &chat.text[said.clone()]).collect();
         assert_eq!(said, expected);
         let is_other = |message: &Message| {
-            let begins = message.role == ASSISTANT && message.content.starts_with(char::is_whitespace);
-            begins || message.content.contains("<|im_") || (message.role != ASSISTANT && message.content.contains("think>"))
+            let begins = message.is_assistants() && message.content.starts_with(char::is_whitespace);
+            begins || message.content.contains("<|im_") || (!message.is_assistants() && message.content.contains("think>"))
         };
         if messages.iter().any(is_other) {
             continue;
