@@ -253,7 +253,7 @@ fn what_cannot_be_is_said_before_anything_runs() {
     );
 }
 
-/// Several columns are joined by a template, which `plan` has checked; the record says what was taken for what.
+/// A template joins several columns; `plan` checks it, and the record lists the columns that were used.
 #[test]
 fn an_import_joins_columns_and_says_what_it_took() {
     let lab = lab();

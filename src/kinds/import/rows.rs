@@ -76,7 +76,7 @@ impl<'a> ImportedRows<'a> {
         Ok(self.writer.write(&row)?)
     }
 
-    /// What was taken for what, for people.
+    /// The columns that were used, in lines for people.
     pub(super) fn taken(&self) -> Vec<String> {
         self.taken.lines(self.import, &self.mapping)
     }

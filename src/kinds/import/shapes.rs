@@ -1,4 +1,4 @@
-//! The shapes of records that are known without `fields`, and what was taken for what.
+//! The shapes of records that are known without `fields`, and the columns that were used.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub(super) enum AnswerFrom {
     Task,
 }
 
-/// What was taken for what, with the number of rows.
+/// The columns that were used, with the number of rows.
 #[derive(Debug, Default)]
 pub(super) struct TakenFields(BTreeMap<(RecordShape, AnswerFrom, bool), u64>);
 

@@ -29,7 +29,7 @@ pub struct Provenance {
     /// For stages that start a program: what ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<ProgramFound>,
-    /// What the stage found out, in lines for people: which columns an import took for what.
+    /// What the stage found out, in lines for people: the columns that an import used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }
