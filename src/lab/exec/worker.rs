@@ -127,7 +127,7 @@ fn run(
     let (sender, held_by, found) = (ProgressSender::new(output), RefCell::new(None), RefCell::new(None));
     let notes: RefCell<Vec<String>> = RefCell::default();
     let (files, environment_files) = by_purpose(&order.fingerprint.files);
-    stage.run(&StageContext {
+    let ended = stage.run(&StageContext {
         earlier: &order.earlier,
         inputs: &order.inputs,
         digests: &order.fingerprint.inputs,
@@ -153,7 +153,9 @@ fn run(
         },
         patience: Duration::from_secs(order.patience),
         stop: &|| stop.is_requested(),
-    })?;
+    });
+    sender.send_last();
+    ended?;
     let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
     let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
     record.provenance.sandbox = held_by.into_inner();
@@ -167,10 +169,12 @@ fn run(
     Ok(outputs)
 }
 
-/// Sends the progress of a stage to the runner, at most once per [`PROGRESS_INTERVAL`].
+/// Sends the progress of a stage to the runner: at most once per [`PROGRESS_INTERVAL`], and at its end.
 struct ProgressSender<'a, W> {
     output: RefCell<&'a mut W>,
     last: Cell<Option<Instant>>,
+    /// The progress since then.
+    unsent: Cell<Option<Progress>>,
 }
 
 impl<'a, W: Write> ProgressSender<'a, W> {
@@ -178,14 +182,23 @@ impl<'a, W: Write> ProgressSender<'a, W> {
         Self {
             output: RefCell::new(output),
             last: Cell::new(None),
+            unsent: Cell::new(None),
         }
     }
 
     fn send(&self, mut progress: Progress) {
         // JSON has no infinities: a message with one would not be read at all.
         progress.readings.retain(|_, reading| reading.is_finite());
+        self.unsent.set(Some(progress));
         if self.last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
             self.last.set(Some(Instant::now()));
+            self.send_last();
+        }
+    }
+
+    /// Sends what came too soon after the message before.
+    fn send_last(&self) {
+        if let Some(progress) = self.unsent.take() {
             send(*self.output.borrow_mut(), &WorkerMessage::Progress(progress));
         }
     }
