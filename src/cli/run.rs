@@ -16,7 +16,7 @@ use super::session::StoreUse;
 use super::signals::count_interrupts;
 use super::sources::{self, SourceAccess};
 use super::warning::warn;
-use super::{CliError, Exit, Session, color, program};
+use super::{CliError, Exit, Session, color, gpus, program};
 use lab::config::{SandboxMode, Settings};
 use lab::event::{Event, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
@@ -75,7 +75,9 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     sources::require(&plan, missing)?;
     sources::without_files(&plan, &contents).into_iter().for_each(warn);
     options.hidden = secrets(&plan)?;
+    options.gpus = gpus::of_plan(&plan, &settings)?;
     check_programs(&plan, settings.sandbox)?;
+    refuse_what_cannot_fit(&plan, &options)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let output = EventOutput::default();
     let mut reporters = Reporters(vec![
@@ -144,9 +146,14 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         limits: RunLimits {
             jobs: settings.jobs(cores),
             threads: settings.threads(cores),
+            memory: memory(settings),
             keep_going: settings.keep_going,
         },
         device: settings.device().to_owned(),
+        // It sees its own devices alone, of which this is the first.
+        gpu_device: settings.device.clone().unwrap_or_else(|| "cuda:0".to_owned()),
+        gpus: Vec::new(),
+        gpu_locks: gpus::locks(settings),
         sandbox: sandbox(settings)?,
         patience: sources::patience(settings),
         run: run_name(),
@@ -159,6 +166,22 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         sign: super::signing_key::key_for_signing(settings)?,
         hidden: Vec::new(),
     })
+}
+
+/// The memory that stages share, in bytes: by default, all that this machine has.
+pub(super) fn memory(settings: &Settings) -> Option<u64> {
+    settings.memory.map(|memory| memory.0).or_else(exec::total_memory)
+}
+
+/// Fails when a stage to run asks for more than it can ever be given, before any stage runs.
+fn refuse_what_cannot_fit(plan: &Plan, options: &RunOptions) -> Result<(), CliError> {
+    let RunLimits { threads, memory, .. } = options.limits;
+    let refused = gpus::refusals(plan, &options.gpus, threads, memory);
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Usage(refused.join("\n")))
+    }
 }
 
 /// How far programs are held to their own files. Workers are given whole paths.

@@ -119,6 +119,11 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
             "type": "object",
             "additionalProperties": entries("tasks"),
         },
+        "resources": {
+            "description": "What stages need of the machine, how long they may take, and when they are tried again, by name; in no key.",
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/resources"},
+        },
         "stages": {
             "description": "The stages, by name; `name[k]` with `for.k` is one for each `k`.",
             "type": "object",
@@ -261,6 +266,13 @@ fn common() -> Map<String, Value> {
     });
     Map::from_iter([
         ("seed".to_owned(), seed),
+        (
+            "resources".to_owned(),
+            json!({
+                "description": "The name of an entry of `[resources]`, or a table of its own; not part of the key.",
+                "anyOf": [{"type": "string"}, {"$ref": "#/$defs/resources"}],
+            }),
+        ),
         ("for".to_owned(), ranges),
         ("kind".to_owned(), json!({})),
     ])

@@ -129,6 +129,7 @@ impl ExampleBuilder {
             outputs: known.outputs.to_vec(),
             stage: Box::new(ExampleStage),
             seed: None,
+            resources: lab::config::Resources::default(),
             inputs: links,
         });
         for (_, from, _) in inputs {

@@ -39,6 +39,7 @@ mod report;
 mod reports;
 mod require;
 mod rerunning;
+mod resources;
 mod runs;
 mod served;
 mod served_likelihoods;

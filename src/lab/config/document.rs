@@ -7,7 +7,7 @@ use super::choices::Choices;
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, ValueOrigin};
 
 /// The tables and texts of a file, in the order in which they are shown.
-pub const KEYS: [&str; 16] = [
+pub const KEYS: [&str; 17] = [
     "name",
     "description",
     "report",
@@ -22,6 +22,7 @@ pub const KEYS: [&str; 16] = [
     "sources",
     "environments",
     "tasks",
+    "resources",
     "stages",
     "profile",
 ];

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use crate::config::Resources;
 use crate::event::StageName;
 use crate::fingerprint::Reason;
 use crate::hash::Digest;
@@ -51,6 +52,8 @@ pub struct Node {
     pub numerics: Option<String>,
     /// The seed, for stages that draw.
     pub seed: Option<u64>,
+    /// What it needs of the machine and may take: no part of the key.
+    pub resources: Resources,
     /// By input port, in the order written.
     pub inputs: BTreeMap<String, Vec<Link>>,
 }

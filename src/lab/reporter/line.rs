@@ -63,6 +63,14 @@ pub(super) enum RunLine<'e> {
         seconds: f64,
     },
     Failed(FailedStage<'e>),
+    /// A stage that failed is tried again.
+    Retrying {
+        stage: &'e StageName,
+        error: &'e str,
+        attempt: u32,
+        of: u32,
+        memory: Option<u64>,
+    },
     /// Inputs of the stage have been fetched from a remote.
     Brought {
         stage: &'e StageName,
@@ -97,7 +105,7 @@ pub(super) struct FailedStage<'e> {
 }
 
 /// The counts at the end of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RunTotals {
     stages: usize,
     cached: usize,
@@ -106,6 +114,8 @@ pub(super) struct RunTotals {
     skipped: usize,
     seconds: f64,
     interrupted: bool,
+    /// `1 time, 2 memory`; empty where all failures are plain.
+    causes: String,
 }
 
 impl RunLine<'_> {
@@ -138,6 +148,18 @@ impl RunLine<'_> {
             ),
             Self::Finished { stage, .. } => format!("finished {} in {}", short(stage), self.note()),
             Self::Failed(failed) => failed.lines(mark, paint, hints).join("\n"),
+            Self::Retrying {
+                stage,
+                error,
+                attempt,
+                of,
+                memory,
+            } => {
+                let memory = memory.map(|memory| format!(", with {} of memory", bytes(memory)));
+                let error = cut(error.lines().next().unwrap_or_default());
+                let memory = memory.unwrap_or_default();
+                format!("trying {} again ({attempt} of {of}{memory}): {error}", short(stage))
+            }
             Self::Brought {
                 stage,
                 artifacts,
@@ -237,11 +259,14 @@ impl RunTotals {
             skipped,
             seconds,
             interrupted,
+            ref causes,
         } = *event
         else {
             return None;
         };
+        let causes: Vec<String> = causes.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
         Some(Self {
+            causes: causes.join(", "),
             stages,
             cached,
             ran,
@@ -253,9 +278,11 @@ impl RunTotals {
     }
 
     /// `14 stages: 9 cached, 5 ran in 2m10s, 0 failed`.
-    fn text(self, paint: Paint) -> String {
-        let Self { cached, ran, failed, .. } = self;
-        let failures = format!("{failed} failed");
+    fn text(&self, paint: Paint) -> String {
+        let Self { cached, ran, failed, .. } = *self;
+        let causes = &self.causes;
+        let causes = if causes.is_empty() { String::new() } else { format!(" ({causes})") };
+        let failures = format!("{failed} failed{causes}");
         let failures = if failed > 0 { paint.paint(Color::Red, &failures) } else { failures };
         let time = duration(self.seconds);
         let mut line = format!("{}: {cached} cached, {ran} ran in {time}, {failures}", stages(self.stages));
@@ -287,6 +314,7 @@ mod tests {
             skipped,
             seconds: 130.0,
             interrupted,
+            causes: String::new(),
         }))
     }
 

@@ -145,6 +145,24 @@ impl RunView {
                     log_tail,
                 })]
             }
+            Event::Retrying {
+                stage,
+                error,
+                attempt,
+                of,
+                memory,
+                ..
+            } => {
+                // It has not ended.
+                self.live.remove(stage);
+                vec![RunLine::Retrying {
+                    stage,
+                    error,
+                    attempt: *attempt,
+                    of: *of,
+                    memory: *memory,
+                }]
+            }
             Event::Skipped { stage, because } => {
                 self.ended += 1;
                 self.skipped.entry(because.clone()).or_default().add(stage);
@@ -211,6 +229,7 @@ pub(super) fn subject(event: &Event) -> Option<Cow<'_, StageName>> {
         | Event::Waiting { stage, .. }
         | Event::Lost { needed_by: stage, .. }
         | Event::Finished { stage, .. }
+        | Event::Retrying { stage, .. }
         | Event::Failed { stage, .. } => Some(Cow::Borrowed(stage)),
         _ => None,
     }

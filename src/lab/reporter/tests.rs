@@ -8,7 +8,7 @@ use indicatif::{InMemoryTerm, ProgressDrawTarget};
 
 use super::clock::FakeClock;
 use super::{CommandHints, JsonReporter, PlainReporter, TerminalReporter};
-use crate::event::{Event, Progress, Reporter, StageName};
+use crate::event::{Event, FailureCause, Progress, Reporter, StageName};
 use crate::hash::Digest;
 use crate::text::Paint;
 
@@ -115,6 +115,7 @@ fn events() -> Vec<(f64, Event)> {
                 stage: stage("standard[0]", None),
                 key: key(),
                 seconds: 0.5,
+                cause: FailureCause::Failed,
                 error: "the loss is not finite at step 7\nlower `learning_rate`".into(),
                 log: PathBuf::from("cache/v1/runs/r/standard[0].log"),
                 log_tail: vec!["reading data".into(), "\x1b[31mstep 7: loss NaN\x1b[0m".into()],
@@ -132,6 +133,7 @@ fn events() -> Vec<(f64, Event)> {
                 skipped: 2,
                 seconds: 35.0,
                 interrupted: true,
+                causes: BTreeMap::from([("time".to_owned(), 1)]),
             },
         ),
     ]

@@ -60,7 +60,7 @@ pub use leftovers::{Leftover, LeftoverKind};
 pub use object::files_of;
 pub use process::host;
 pub use protect::Protection;
-pub use provenance::{Acceptance, Code, ProgramFound, Provenance};
+pub use provenance::{Acceptance, Code, FailedAttempt, ProgramFound, Provenance};
 pub use record::{Machine, Outputs, Record, RecordedOutputs};
 pub use signature::{NotAKey, PublicKey, SecretKey, Signature};
 pub use tmp::remove_folder;

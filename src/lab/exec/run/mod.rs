@@ -6,10 +6,12 @@
 //! | `stages` | the known facts about each stage: its inputs, its outputs, whether the store has it |
 //! | `inputs` | fetches and checks inputs in a thread of its own |
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
+//! | `attempts` | how the earlier attempts at each stage ended, and whether there is another one |
 //! | `orders` | writes the work orders for the executor |
 //! | `log_tail` | the end of a failed stage's log, as a person wants it |
 //! | `send_events` | counts stages by their end and sends the events of the run |
 
+mod attempts;
 mod claims;
 mod inputs;
 mod log_tail;
@@ -25,6 +27,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::Executor;
+use super::gpus::Gpu;
 use super::origin::RunOrigin;
 use super::scheduler::RunLimits;
 use crate::event::Reporter;
@@ -38,7 +41,13 @@ use run_loop::RunLoop;
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     pub limits: RunLimits,
+    /// The device of stages that ask for no GPU, and of those that do.
     pub device: String,
+    pub gpu_device: String,
+    /// The GPUs of this machine that stages share.
+    pub gpus: Vec<Gpu>,
+    /// The folder of their locks, which all users of the machine share.
+    pub gpu_locks: PathBuf,
     /// How far the programs of stages are held to their own files.
     pub sandbox: Sandbox,
     /// How long a request to a server that fails is sent again.
@@ -72,6 +81,8 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("cannot start a worker: {0}")]
     Start(std::io::Error),
+    #[error("cannot lock GPUs in {}: {_1}", _0.display())]
+    Lock(PathBuf, std::io::Error),
 }
 
 /// Runs all stages of the plan that are not in the store. `interrupts` counts the requests to stop: the first one asks the running

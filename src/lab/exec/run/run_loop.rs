@@ -2,17 +2,20 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::attempts::Attempts;
 use super::claims::{Claim, Claims, RunningStage};
 use super::inputs::{InputNews, InputWorker, StageFailure};
-use super::orders::OrderWriter;
+use super::orders::{Given, OrderWriter};
 use super::send_events::RunEvents;
 use super::stages::{InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
 use crate::event::Reporter;
-use crate::exec::scheduler::Scheduler;
+use crate::exec::gpus::{GpuLocks, GpuPool, NotLocked};
+use crate::exec::scheduler::{Scheduler, StageGrant};
 use crate::exec::{Executor, WorkerMessage};
 use crate::hash::Digest;
 use crate::plan::{Plan, Resolver};
@@ -41,6 +44,10 @@ pub(super) struct RunLoop<'a> {
     /// From the first stage on that ran.
     uploads: Option<Uploads>,
     report: RunEvents<'a>,
+    /// Whether any stage asks for a GPU: then each sees its own alone.
+    shares_gpus: bool,
+    locks: GpuLocks,
+    attempts: Attempts,
     /// How often each stage has failed and found its inputs damaged.
     damaged: BTreeMap<usize, u32>,
     /// Whether the running stages were killed on request: then their end is no failure.
@@ -61,7 +68,10 @@ impl<'a> RunLoop<'a> {
             store,
             options,
             experiment: &plan.dag.experiment,
-            scheduler: Scheduler::new(&stages.to_schedule(), options.limits),
+            scheduler: Scheduler::new(&stages.to_schedule(), options.limits, GpuPool::new(options.gpus.clone())),
+            shares_gpus: stages.ask_for_gpus(),
+            locks: GpuLocks::new(&options.gpu_locks),
+            attempts: Attempts::default(),
             inputs: InputWorker::new(options.remotes.clone(), store.clone()),
             claims: Claims::new(store, &options.run),
             orders: OrderWriter::new(store, options, &plan.dag.experiment),
@@ -80,8 +90,8 @@ impl<'a> RunLoop<'a> {
         loop {
             self.look_up()?;
             self.report.warnings(self.options.remotes.warnings());
-            while let Some((index, threads)) = self.scheduler.start() {
-                self.start(index, threads, executor)?;
+            while let Some((index, grant)) = self.scheduler.start() {
+                self.start(index, &grant, executor)?;
                 self.look_up()?;
             }
             if self.scheduler.is_over() {
@@ -141,7 +151,7 @@ impl<'a> RunLoop<'a> {
     }
 
     /// Starts a stage, unless its inputs have to be fetched or made first, another process computes it, or the store has it by now.
-    fn start(&mut self, index: usize, threads: usize, executor: &mut dyn Executor) -> Result<(), RunError> {
+    fn start(&mut self, index: usize, grant: &StageGrant, executor: &mut dyn Executor) -> Result<(), RunError> {
         let Some(Miss { fingerprint, reason }) = self.stages.miss(index).cloned() else {
             return Ok(());
         };
@@ -168,14 +178,36 @@ impl<'a> RunLoop<'a> {
             self.cached(index, Some(key), Cow::Owned(outputs));
             return Ok(());
         }
+        let Some(locks) = self.lock_gpus(index, grant)? else {
+            return Ok(());
+        };
         self.claims.protect_known(|| self.stages.known_artifacts())?;
         let stage = self.stages.name(index);
-        let log = self.orders.log(index, &stage)?;
-        let order = self.orders.order(&self.stages, index, fingerprint, threads);
-        executor.start(index, &order, &log).map_err(RunError::Start)?;
+        let attempts = self.attempts.failed(index);
+        let log = self.orders.log(index, &stage, attempts.len())?;
+        let given = Given {
+            threads: grant.threads,
+            gpus: self.shares_gpus.then(|| self.scheduler.gpus().tokens(&grant.gpus)),
+            limits: self.attempts.limits(index, &self.stages.node(index).resources),
+            attempts,
+        };
+        let order = self.orders.order(&self.stages, index, fingerprint, given);
+        executor.start(index, &order, &log, locks).map_err(RunError::Start)?;
         self.report.started(stage, key, &order.fingerprint.kind, reason, &log);
         self.claims.begin(index, RunningStage { key, lease, log });
         Ok(())
+    }
+
+    /// Locks the GPUs of a stage for its worker. `None` where another run has one: the stage waits for another device, or for this one.
+    fn lock_gpus(&mut self, index: usize, grant: &StageGrant) -> Result<Option<Vec<File>>, RunError> {
+        match self.locks.take(self.scheduler.gpus(), &grant.gpus) {
+            Ok(locks) => Ok(Some(locks)),
+            Err(NotLocked::Io(error)) => Err(RunError::Lock(self.options.gpu_locks.clone(), error)),
+            Err(NotLocked::Taken(device)) => {
+                self.scheduler.gpu_taken(index, device);
+                Ok(None)
+            }
+        }
     }
 
     /// Fetches the inputs of a stage that only a remote has. Returns whether the stage waits for them. Inputs that no remote has count
@@ -207,18 +239,12 @@ impl<'a> RunLoop<'a> {
         let Some(key) = self.claims.key(index) else { return };
         match message {
             WorkerMessage::Failed { .. } if self.killed => self.scheduler.held(index),
-            WorkerMessage::Failed { error, seconds } => {
+            WorkerMessage::Failed { error, seconds, cause } => {
                 // It keeps its lease until its inputs are checked.
-                self.check_inputs_of_failed(index, StageFailure { error, seconds });
+                self.check_inputs_of_failed(index, StageFailure { error, seconds, cause });
                 return;
             }
-            WorkerMessage::Done { outputs, seconds } => {
-                self.upload(key);
-                self.report.finished(self.stages.name(index), key, seconds, &outputs);
-                self.claims.protect(&outputs);
-                self.stages.made(index, outputs);
-                self.scheduler.done(index);
-            }
+            WorkerMessage::Done { outputs, seconds } => self.finished(index, key, seconds, outputs),
             WorkerMessage::Stopped | WorkerMessage::Progress(_) | WorkerMessage::Warned { .. } => {
                 // It has saved a checkpoint; the next run goes on from there.
                 self.scheduler.held(index);
@@ -226,6 +252,15 @@ impl<'a> RunLoop<'a> {
             }
         }
         drop(self.claims.end(index));
+    }
+
+    /// The outputs and the record of a stage are in the store.
+    fn finished(&mut self, index: usize, key: Digest, seconds: f64, outputs: Outputs) {
+        self.upload(key);
+        self.report.finished(self.stages.name(index), key, seconds, &outputs);
+        self.claims.protect(&outputs);
+        self.stages.made(index, outputs);
+        self.scheduler.done(index);
     }
 
     /// A stage failed, perhaps because it read damaged bytes: its inputs are hashed again before the failure counts.
@@ -242,6 +277,11 @@ impl<'a> RunLoop<'a> {
     /// without end.
     fn failed(&mut self, index: usize, mut failure: StageFailure) {
         let Some(running) = self.claims.end(index) else { return };
+        // Its worker may have been ended between the record and its last message.
+        if let Ok(Some(outputs)) = self.stages.hit(&running.key) {
+            self.finished(index, running.key, failure.seconds, outputs);
+            return;
+        }
         if let Ok(InputCheck::Lost(lost)) = self.stages.check_inputs(index) {
             let times = self.damaged.entry(index).or_default();
             *times += 1;
@@ -252,6 +292,15 @@ impl<'a> RunLoop<'a> {
             failure.error += "; its input was damaged twice while it ran";
         }
         let stage = self.stages.name(index);
+        let resources = &self.stages.node(index).resources;
+        if let Some(next) = self.attempts.next(index, resources, &failure, self.options.limits.memory) {
+            self.scheduler.must_run(index);
+            if let Some(memory) = next.memory {
+                self.scheduler.set_memory(index, memory);
+            }
+            self.report.retrying(stage, running.key, failure, next);
+            return;
+        }
         let because = format!("`{stage}` failed");
         self.report.failed(stage, &running, failure);
         for skipped in self.scheduler.failed(index) {
@@ -291,6 +340,7 @@ impl<'a> RunLoop<'a> {
     /// Looks up the stages that other processes compute: some may be done, others released.
     fn poll_held(&mut self) -> Result<(), StoreError> {
         self.last_poll = Instant::now();
+        self.scheduler.look_at_gpus_again();
         for index in self.scheduler.all_held() {
             if self.inputs.is_fetching(index) {
                 continue;

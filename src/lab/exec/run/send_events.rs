@@ -1,13 +1,15 @@
 //! The events of a run: counts stages by their end and sends the events.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use super::RunSummary;
+use super::attempts::NextAttempt;
 use super::claims::RunningStage;
 use super::inputs::StageFailure;
 use super::log_tail::log_tail;
-use crate::event::{Event, Progress, Reporter, StageName};
+use crate::event::{Event, FailureCause, Progress, Reporter, StageName};
 use crate::exec::RunLimits;
 use crate::hash::Digest;
 use crate::store::Outputs;
@@ -18,6 +20,8 @@ pub(super) struct RunEvents<'a> {
     reporter: &'a mut dyn Reporter,
     summary: RunSummary,
     begun: Instant,
+    /// The number of stages that failed by each cause but a plain failure.
+    causes: BTreeMap<String, usize>,
     /// What no message has.
     hidden: &'a [String],
 }
@@ -32,6 +36,7 @@ impl<'a> RunEvents<'a> {
             reporter,
             summary,
             begun: Instant::now(),
+            causes: BTreeMap::new(),
             hidden,
         }
     }
@@ -104,14 +109,30 @@ impl<'a> RunEvents<'a> {
 
     pub(super) fn failed(&mut self, stage: StageName, running: &RunningStage, failure: StageFailure) {
         self.summary.failed += 1;
-        let StageFailure { error, seconds } = failure;
+        if failure.cause != FailureCause::Failed {
+            *self.causes.entry(failure.cause.to_string()).or_default() += 1;
+        }
+        let StageFailure { error, seconds, cause } = failure;
         self.reporter.event(&Event::Failed {
             stage,
             key: running.key,
             seconds,
+            cause,
             error,
             log: running.log.clone(),
             log_tail: log_tail(&running.log, self.hidden),
+        });
+    }
+
+    pub(super) fn retrying(&mut self, stage: StageName, key: Digest, failure: StageFailure, next: NextAttempt) {
+        self.reporter.event(&Event::Retrying {
+            stage,
+            key,
+            cause: failure.cause,
+            error: failure.error,
+            attempt: next.number,
+            of: next.of,
+            memory: next.memory,
         });
     }
 
@@ -167,6 +188,7 @@ impl<'a> RunEvents<'a> {
             skipped,
             seconds,
             interrupted,
+            causes: std::mem::take(&mut self.causes),
         });
         self.summary
     }

@@ -4,12 +4,15 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
 
+use crate::config::Resources;
 use crate::event::StageName;
-use crate::exec::scheduler::ScheduledStage;
+use crate::exec::gpus::GpuRequest;
+use crate::exec::scheduler::{ScheduledStage, StageRequest};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 use crate::plan::{Link, Node, Plan, PlanEntry, Resolver, StageState};
@@ -78,6 +81,11 @@ impl<'a> RunStages<'a> {
         }
     }
 
+    /// Whether any stage asks for a GPU.
+    pub(super) fn ask_for_gpus(&self) -> bool {
+        (0..self.count()).any(|index| self.node(index).resources.gpus() > 0)
+    }
+
     pub(super) fn count(&self) -> usize {
         self.outputs.len()
     }
@@ -95,6 +103,7 @@ impl<'a> RunStages<'a> {
             needs: needs.into_iter().collect(),
             seconds: self.planned(index).estimate.map_or(default, |estimate| estimate.as_secs_f64()),
             threaded,
+            request: request(&self.node(index).resources),
         }
     }
 
@@ -228,5 +237,14 @@ impl<'a> RunStages<'a> {
         } else {
             InputCheck::Present
         })
+    }
+}
+
+/// What the scheduler keeps free for a stage.
+fn request(resources: &Resources) -> StageRequest {
+    StageRequest {
+        cores: resources.cores.map(NonZeroUsize::get),
+        memory: resources.memory.map_or(0, |memory| memory.0),
+        gpus: GpuRequest::of(resources),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::event::{Event, StageName};
+use crate::event::{Event, FailureCause, StageName};
 use crate::exec::{WorkOrder, WorkerMessage};
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Dag, Link, Node};
@@ -27,6 +28,7 @@ static KIND: Kind = Kind {
     outputs: &[Output::of("data", PortType::File)],
     named: &[],
     command_line: None,
+    gpus: None,
     implied: &[],
     parse: |_, _| Ok(Box::new(FakeStage)),
     schema: schemars::Schema::default,
@@ -89,6 +91,7 @@ fn node(name: &str, links: Vec<Link>) -> Node {
         canonical: json!({"name": name}).into(),
         numerics: None,
         seed: None,
+        resources: serde_json::from_value(json!({"retries": 2})).unwrap(),
         inputs: BTreeMap::from([("inputs".to_owned(), links)]),
     }
 }
@@ -97,6 +100,10 @@ fn node(name: &str, links: Vec<Link>) -> Node {
 #[derive(Clone, Copy)]
 enum Act {
     Succeed,
+    /// Is killed.
+    Crash,
+    /// Is killed after its record is in the store, and before it can say so.
+    CrashAtTheEnd,
     Fail,
     /// Damages its inputs in the store, and fails as if it had read them.
     DamageInputs,
@@ -119,7 +126,7 @@ struct FakeExecutor<'a> {
 }
 
 impl Executor for FakeExecutor<'_> {
-    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> io::Result<()> {
+    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path, _: Vec<File>) -> io::Result<()> {
         let name = order.stage.name.as_str();
         std::fs::write(log, format!("{name} began\n"))?;
         let acts = self.acts.get_mut(name).filter(|acts| !acts.is_empty());
@@ -131,6 +138,11 @@ impl Executor for FakeExecutor<'_> {
                 self.messages.push_back((index, WorkerMessage::Done { outputs, seconds }));
             }
             Act::Fail => self.fail(index),
+            Act::Crash => self.end(index, FailureCause::Signal(9)),
+            Act::CrashAtTheEnd => {
+                compute(self.store, name, order.fingerprint.clone());
+                self.end(index, FailureCause::Signal(9));
+            }
             Act::DamageInputs => {
                 for path in order.inputs.values().flatten() {
                     // Of the same size, so that only the digest shows it.
@@ -171,8 +183,12 @@ impl Executor for FakeExecutor<'_> {
 
 impl FakeExecutor<'_> {
     fn fail(&mut self, index: usize) {
+        self.end(index, FailureCause::Failed);
+    }
+
+    fn end(&mut self, index: usize, cause: FailureCause) {
         let (error, seconds) = ("no luck".to_owned(), 1.0);
-        self.messages.push_back((index, WorkerMessage::Failed { error, seconds }));
+        self.messages.push_back((index, WorkerMessage::Failed { error, seconds, cause }));
     }
 }
 
@@ -201,6 +217,7 @@ impl Reporter for Notes {
             Event::Failed {
                 stage, error, log_tail, ..
             } => format!("failed {stage}: {error}, {}", log_tail.join("")),
+            Event::Retrying { stage, attempt, of, .. } => format!("retrying {stage}, {attempt} of {of}"),
             Event::Skipped { stage, because } => format!("skipped {stage}: {because}"),
             Event::Interrupted => "interrupted".to_owned(),
             _ => return,
@@ -254,9 +271,13 @@ impl Bench {
             limits: RunLimits {
                 jobs: self.jobs,
                 threads: self.jobs,
+                memory: None,
                 keep_going: self.keep_going,
             },
             device: "cpu".to_owned(),
+            gpu_device: "cuda:0".to_owned(),
+            gpus: Vec::new(),
+            gpu_locks: PathBuf::new(),
             sandbox: Sandbox::default(),
             patience: Duration::ZERO,
             run: "r".to_owned(),
@@ -321,6 +342,29 @@ fn a_failure_skips_what_needs_it_and_ends_the_run_unless_it_keeps_going() {
     let (ended, notes) = bench.run(&bench.plan(stages), &[("a", Act::Fail)]);
     assert_eq!(ended, summary(0, 1, 1, 1));
     assert_eq!(notes[3..], ["started c", "finished c"]);
+}
+
+#[test]
+fn a_crash_is_tried_again_and_a_plain_failure_is_not() {
+    let bench = Bench::new();
+    let plan = bench.plan(CHAIN);
+    let (ended, notes) = bench.run(&plan, &[("a", Act::Crash), ("a", Act::Crash), ("a", Act::Crash)]);
+    assert_eq!(ended, summary(0, 0, 1, 1));
+    let tried = ["started a", "retrying a, 1 of 2", "started a", "retrying a, 2 of 2", "started a"];
+    assert_eq!(notes[..5], tried);
+    assert!(notes[5].starts_with("failed a"), "{notes:?}");
+    let (ended, notes) = bench.run(&plan, &[("a", Act::Crash), ("a", Act::Fail)]);
+    assert_eq!((ended.failed, notes.len()), (1, 5), "{notes:?}");
+    let (ended, _) = bench.run(&plan, &[("a", Act::Crash)]);
+    assert_eq!(ended, summary(0, 2, 0, 0));
+}
+
+#[test]
+fn a_record_counts_whatever_became_of_its_worker() {
+    let bench = Bench::new();
+    let (ended, notes) = bench.run(&bench.plan(CHAIN), &[("a", Act::CrashAtTheEnd)]);
+    assert_eq!(ended, summary(0, 2, 0, 0));
+    assert_eq!(notes, ["started a", "finished a", "started b", "finished b"]);
 }
 
 #[test]

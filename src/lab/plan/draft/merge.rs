@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Draft;
 use super::carry::Parts;
-use crate::config::{Experiment, Variant};
+use crate::config::{Experiment, Resources, Variant};
 use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
@@ -31,6 +31,7 @@ struct NamedStage {
     index: Option<i64>,
     part: bool,
     seed: u64,
+    resources: Resources,
 }
 
 impl Merger {
@@ -85,6 +86,7 @@ impl Merger {
             index: draft.declaration.index,
             part: false,
             seed: draft.seed,
+            resources: draft.resources,
         };
         match draft.parts {
             Some(parts) => Some(self.place_parts(&named, parts, &inputs)),
@@ -111,6 +113,7 @@ impl Merger {
             let named = NamedStage {
                 name: StageName { name, variant },
                 part: true,
+                resources: resources_of_part(whole, stage.as_ref()),
                 ..whole.clone()
             };
             let own: Vec<(String, Vec<Link>)> = own.collect();
@@ -121,7 +124,11 @@ impl Merger {
             });
         }
         let (kind, stage) = parts.last;
-        self.place_stage(whole.clone(), kind, stage, &[(parts.at.to_owned(), outputs)])
+        let last = NamedStage {
+            resources: resources_of_part(whole, stage.as_ref()),
+            ..whole.clone()
+        };
+        self.place_stage(last, kind, stage, &[(parts.at.to_owned(), outputs)])
     }
 
     /// The names of the stages for what the links lead to: `score[0].in_domain`, and with a number where two are the same.
@@ -151,6 +158,7 @@ impl Merger {
             index,
             part,
             seed,
+            resources,
         }: NamedStage,
         kind: &'static Kind,
         stage: Box<dyn Stage>,
@@ -170,6 +178,7 @@ impl Merger {
                     let agrees = |axis: &String, value: &mut String| name.variant.get(axis) == Some(value);
                     node.name.variant.retain(agrees);
                     node.part &= part;
+                    node.resources = std::mem::take(&mut node.resources).joined(resources);
                     node.members.push(name);
                 }
                 node
@@ -187,6 +196,7 @@ impl Merger {
                     canonical: canonical.into(),
                     numerics,
                     seed,
+                    resources,
                     inputs: inputs.iter().map(|(port, links)| (port.clone(), links.clone())).collect(),
                 });
                 entry.insert(node);
@@ -203,6 +213,16 @@ impl Merger {
 
     pub(super) fn into_dag(self) -> Dag {
         self.dag
+    }
+}
+
+/// Those of the whole, but devices only for a part that computes.
+fn resources_of_part(whole: &NamedStage, part: &dyn Stage) -> Resources {
+    let resources = whole.resources.clone();
+    if part.numerics().is_some() {
+        resources
+    } else {
+        resources.without_gpus()
     }
 }
 
