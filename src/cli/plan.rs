@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::interpreters::{self, OtherInterpreter};
-use super::run::missing_programs;
+use super::run::{memory, missing_programs};
 use super::selection::SelectionArgs;
 use super::session::{Resolved, StoreUse};
 use super::warning::warn;
-use super::{CliError, Exit, Session, source_sizes, sources};
+use super::{CliError, Exit, Session, gpus, source_sizes, sources, suggest};
+use lab::exec::cores;
 use lab::plan::{Node, Plan, PlanEntry, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
 
@@ -28,6 +29,10 @@ pub struct PlanArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Print tables of resources instead, as the records of the stages suggest them
+    #[arg(long, conflicts_with = "json")]
+    pub suggest: bool,
+
     /// Exit with code 3 if a stage has to run
     #[arg(long)]
     pub check: bool,
@@ -39,7 +44,7 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
-    let sandbox = session.settings.sandbox;
+    let settings = session.settings.clone();
     let resolved = session.plan_with(&args.selection.selection(), |_, _| false)?;
     let Resolved {
         plan,
@@ -50,10 +55,16 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     } = resolved;
     sources::require(&plan, missing)?;
     sources::without_files(&plan, &contents).into_iter().for_each(warn);
-    missing_programs(&plan, sandbox).into_iter().for_each(warn);
+    missing_programs(&plan, settings.sandbox).into_iter().for_each(warn);
+    let gpus = gpus::of_plan(&plan, &settings)?;
+    gpus::refusals(&plan, &gpus, settings.threads(cores()), memory(&settings))
+        .into_iter()
+        .for_each(warn);
     let others = interpreters::others(&plan, &store)?;
     let sizes = source_sizes::sizes(&plan, &contents);
-    if args.json {
+    if args.suggest {
+        super::print(&suggest::suggest(&plan, &store)?)?;
+    } else if args.json {
         let mut json = as_json(&plan, &others);
         json["sources"] = source_sizes::as_json(&sizes);
         super::print_json(&json)?;
