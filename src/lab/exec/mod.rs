@@ -6,6 +6,7 @@
 mod local;
 mod machine;
 mod origin;
+mod progress_log;
 mod run;
 mod scheduler;
 mod work_order;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::machine;
+use super::progress_log::ProgressLog;
 use super::work_order::{WorkOrder, WorkerMessage};
 use crate::event::Progress;
 use crate::fingerprint::by_purpose;
@@ -126,6 +127,9 @@ fn run(
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
     let (sender, held_by, found) = (ProgressSender::new(output), RefCell::new(None), RefCell::new(None));
     let notes: RefCell<Vec<String>> = RefCell::default();
+    // The log of a program is its own.
+    let progress_log = kind.command_line.is_none().then(|| ProgressLog::new(begun.instant.elapsed()));
+    let progress_log = RefCell::new(progress_log);
     let (files, environment_files) = by_purpose(&order.fingerprint.files);
     stage.run(&StageContext {
         earlier: &order.earlier,
@@ -145,7 +149,11 @@ fn run(
         alone: true,
         held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
         found: &|program| drop(found.replace(Some(program))),
-        progress: &|progress| sender.send(progress),
+        progress: &|progress| {
+            let line = |logged: &mut ProgressLog| logged.line(begun.instant.elapsed(), &progress);
+            progress_log.borrow_mut().as_mut().and_then(line).iter().for_each(|line| log(line));
+            sender.send(progress);
+        },
         warn: &|message| sender.warn(message),
         note: &|text| {
             log(text);

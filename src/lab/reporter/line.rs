@@ -63,6 +63,10 @@ pub(super) enum RunLine<'e> {
         seconds: f64,
     },
     Failed(FailedStage<'e>),
+    Cancelled {
+        stage: &'e StageName,
+        seconds: f64,
+    },
     /// Inputs of the stage have been fetched from a remote.
     Brought {
         stage: &'e StageName,
@@ -104,6 +108,7 @@ pub(super) struct RunTotals {
     ran: usize,
     failed: usize,
     skipped: usize,
+    cancelled: usize,
     seconds: f64,
     interrupted: bool,
 }
@@ -138,6 +143,8 @@ impl RunLine<'_> {
             ),
             Self::Finished { stage, .. } => format!("finished {} in {}", short(stage), self.note()),
             Self::Failed(failed) => failed.lines(mark, paint, hints).join("\n"),
+            Self::Cancelled { stage, seconds: 0.0 } => format!("{mark}cancelled {}, which had not begun", short(stage)),
+            Self::Cancelled { stage, seconds } => format!("{mark}cancelled {} after {}", short(stage), duration(*seconds)),
             Self::Brought {
                 stage,
                 artifacts,
@@ -235,6 +242,7 @@ impl RunTotals {
             ran,
             failed,
             skipped,
+            cancelled,
             seconds,
             interrupted,
         } = *event
@@ -247,6 +255,7 @@ impl RunTotals {
             ran,
             failed,
             skipped,
+            cancelled,
             seconds,
             interrupted,
         })
@@ -259,6 +268,9 @@ impl RunTotals {
         let failures = if failed > 0 { paint.paint(Color::Red, &failures) } else { failures };
         let time = duration(self.seconds);
         let mut line = format!("{}: {cached} cached, {ran} ran in {time}, {failures}", stages(self.stages));
+        if self.cancelled > 0 {
+            line += &format!(", {} cancelled", self.cancelled);
+        }
         if self.skipped > 0 {
             line += &format!(", {} not tried", self.skipped);
         }
@@ -285,6 +297,7 @@ mod tests {
             ran: 5,
             failed,
             skipped,
+            cancelled: 0,
             seconds: 130.0,
             interrupted,
         }))

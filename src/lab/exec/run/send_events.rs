@@ -1,23 +1,34 @@
 //! The events of a run: counts stages by their end and sends the events.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::RunSummary;
 use super::claims::RunningStage;
 use super::inputs::StageFailure;
 use super::log_tail::log_tail;
-use crate::event::{Event, Progress, Reporter, StageName};
+use crate::event::{Event, Progress, Queue, Reporter, StageName};
 use crate::exec::RunLimits;
 use crate::hash::Digest;
 use crate::store::Outputs;
 use crate::store::remote::{FetchSummary, UploadSummary};
+
+/// The time between two looks at what waits.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest time between them when stages have ended: looking takes a millisecond where there are many.
+const CHANGE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Counts and reports the events of a run.
 pub(super) struct RunEvents<'a> {
     reporter: &'a mut dyn Reporter,
     summary: RunSummary,
     begun: Instant,
+    /// The number of times that a stage began or was found to be computed elsewhere.
+    begins: usize,
+    /// When was told last what waits, and how many stages had begun and ended then.
+    looked: Instant,
+    seen: (usize, RunSummary),
     /// What no message has.
     hidden: &'a [String],
 }
@@ -32,6 +43,9 @@ impl<'a> RunEvents<'a> {
             reporter,
             summary,
             begun: Instant::now(),
+            begins: 0,
+            looked: Instant::now(),
+            seen: (0, summary),
             hidden,
         }
     }
@@ -63,6 +77,7 @@ impl<'a> RunEvents<'a> {
     }
 
     pub(super) fn started(&mut self, stage: StageName, key: Digest, kind: &str, reason: String, log: &Path) {
+        self.begins += 1;
         self.reporter.event(&Event::Started {
             stage,
             key,
@@ -77,6 +92,7 @@ impl<'a> RunEvents<'a> {
     }
 
     pub(super) fn waiting(&mut self, stage: StageName, key: Digest, holder: String) {
+        self.begins += 1;
         self.reporter.event(&Event::Waiting { stage, key, holder });
     }
 
@@ -132,6 +148,22 @@ impl<'a> RunEvents<'a> {
         self.reporter.event(&Event::Skipped { stage, because });
     }
 
+    /// The stage was ended on request.
+    pub(super) fn cancelled(&mut self, stage: StageName, seconds: f64) {
+        self.summary.cancelled += 1;
+        self.reporter.event(&Event::Cancelled { stage, seconds });
+    }
+
+    /// Tells what waits, when it is time; a tick follows.
+    pub(super) fn look(&mut self, queue: impl FnOnce() -> Queue) {
+        let now = (self.begins, self.summary);
+        let interval = if now == self.seen { LOOK_INTERVAL } else { CHANGE_INTERVAL };
+        if self.looked.elapsed() >= interval {
+            (self.looked, self.seen) = (Instant::now(), now);
+            self.reporter.look(&queue());
+        }
+    }
+
     pub(super) fn warnings(&mut self, messages: Vec<String>) {
         for message in messages {
             self.reporter.event(&Event::Warned { message });
@@ -156,6 +188,7 @@ impl<'a> RunEvents<'a> {
             ran,
             failed,
             skipped,
+            cancelled,
             interrupted,
         } = self.summary;
         let seconds = self.begun.elapsed().as_secs_f64();
@@ -165,6 +198,7 @@ impl<'a> RunEvents<'a> {
             ran,
             failed,
             skipped,
+            cancelled,
             seconds,
             interrupted,
         });

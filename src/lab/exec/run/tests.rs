@@ -201,6 +201,7 @@ impl Reporter for Notes {
             Event::Failed {
                 stage, error, log_tail, ..
             } => format!("failed {stage}: {error}, {}", log_tail.join("")),
+            Event::Cancelled { stage, .. } => format!("cancelled {stage}"),
             Event::Skipped { stage, because } => format!("skipped {stage}: {because}"),
             Event::Interrupted => "interrupted".to_owned(),
             _ => return,
@@ -215,6 +216,7 @@ struct Bench {
     interrupts: AtomicUsize,
     jobs: usize,
     keep_going: bool,
+    requests: RunRequests,
 }
 
 impl Bench {
@@ -227,6 +229,7 @@ impl Bench {
             interrupts: AtomicUsize::new(0),
             jobs: 1,
             keep_going: false,
+            requests: RunRequests::default(),
         }
     }
 
@@ -264,6 +267,7 @@ impl Bench {
             origin: RunOrigin::default(),
             sign: None,
             hidden: Vec::new(),
+            requests: self.requests.clone(),
         };
         let (resolver, mut notes) = (Resolver::new(&self.store, None), Notes::default());
         let summary = run(plan, &self.store, &resolver, &options, &mut executor, &self.interrupts, &mut notes);
@@ -285,6 +289,7 @@ fn summary(cached: usize, ran: usize, failed: usize, skipped: usize) -> RunSumma
         ran,
         failed,
         skipped,
+        cancelled: 0,
         interrupted: false,
     }
 }
