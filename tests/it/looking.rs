@@ -117,7 +117,8 @@ fn two_runs_on_one_store_are_seen_by_a_third_process() {
     lab.write("go", "");
     assert_eq!((rest(first).1, rest(second).1), (Some(0), Some(0)));
     let ended = wait_for(&lab, "over", |run| run["state"] == "done");
-    assert_eq!((&ended["done"], &ended["cached"], &ended["ran"], &ended["left"]), (&3.into(), &2.into(), &1.into(), &Value::Null));
+    assert_eq!((&ended["done"], count(&ended, "cached") + count(&ended, "ran")), (&3.into(), 3));
+    assert_eq!((&ended["left"], names(&ended["running"]).len()), (&Value::Null, 0));
     assert!(lab.stdout("status x.toml", 0).starts_with("looked-at: done after "));
     let runs_folder = lab.path().join("cache/v1/runs");
     let before = std::fs::read_dir(&runs_folder).unwrap().count();
@@ -187,7 +188,6 @@ fn the_log_of_the_last_run_counts_whether_it_failed_or_not() {
     let error = String::from_utf8(lab.output("logs x.toml fit").stderr).unwrap();
     assert!(error.contains("`fit` matches 2 stages (fit (seed=1); fit (seed=2))"), "{error}");
     assert_eq!(lab.stdout("logs x.toml fit --variant seed=2", 0), "good 2\n");
-    lab.write("x.toml", &stage.replace("SAY", "false || exit 3; echo").replace("'SAY", "'"));
     lab.write("x.toml", &stage.replace("SAY {seed};", "echo bad {seed}; exit 3;"));
     lab.stdout("run x.toml --keep-going", 1);
     assert_eq!(lab.stdout("logs x.toml fit --variant seed=2", 0), "bad 2\n");

@@ -14,6 +14,9 @@ const NAMED: usize = 8;
 /// The most characters of a name in a line about a stage that waits.
 const MAX_NAME: usize = 48;
 
+/// On narrower terminals it is said in fewer words that a stage waits.
+const MIN_COLUMNS_OF_WORDS: usize = 60;
+
 /// The memory of the workers, by the paths of their logs.
 pub(super) type Memory = BTreeMap<PathBuf, u64>;
 
@@ -152,7 +155,7 @@ fn waiting(run: &FoundRun, columns: usize) -> Vec<LiveLine> {
 
 /// `  score[1] (seed=1)  waits for standard[1] (seed=1)`.
 fn waiting_line(stage: &WaitingStage, columns: usize) -> String {
-    let words = "  waits for ";
+    let words = if columns < MIN_COLUMNS_OF_WORDS { "  for " } else { "  waits for " };
     let room = columns.saturating_sub(2 + words.len());
     let name = shortened(&stage.stage.to_string(), (room * 3 / 5).clamp(8, MAX_NAME));
     let awaited = shortened(&stage.awaited, room.saturating_sub(name.chars().count()).max(8));

@@ -114,7 +114,7 @@ mod tests {
     fn other_stages_write_little_and_short_ones_nothing() {
         assert_eq!(lines(0, 1000, 1.5, None), [""; 0]);
         let some = lines(0, 1000, 100.0, None);
-        assert_eq!((some.len(), some[0].as_str()), (10, "101/1000 steps, 10.1s, 90.0s left"));
+        assert_eq!((some.len(), some[0].as_str()), (10, "101/1000 steps, 10.1s, 1m30s left"));
         assert_eq!(lines(0, 1000, 5.0, None).len(), 2);
         let mut log = ProgressLog::new(Duration::ZERO);
         assert_eq!(log.line(Duration::from_secs(9), &Progress::default()), None);

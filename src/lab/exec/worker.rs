@@ -61,7 +61,10 @@ pub fn work(
     let seconds = begun.elapsed().as_secs_f64();
     let message = match ended {
         Ok(outputs) => WorkerMessage::Done { outputs, seconds },
-        Err(WorkerError::Stage(StageError::Stopped)) => WorkerMessage::Stopped,
+        Err(WorkerError::Stage(StageError::Stopped)) => {
+            log("stopped on request");
+            WorkerMessage::Stopped
+        }
         Err(failure) => WorkerMessage::Failed {
             error: failure.to_string(),
             seconds,

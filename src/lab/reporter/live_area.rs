@@ -92,10 +92,9 @@ impl<W: Write> LiveArea<W> {
 
     /// What removes the lines on the screen, which has so many columns.
     fn erased(&self, columns: usize) -> String {
-        match self.drawn.iter().map(|line| line.rows(columns)).sum::<usize>() {
-            0 => String::new(),
-            rows => format!("\r\x1b[{rows}A\x1b[J"),
-        }
+        // Row by row: some terminals keep in their history what is cleared as a whole screen.
+        let rows = self.drawn.iter().map(|line| line.rows(columns)).sum();
+        "\x1b[A\x1b[2K".repeat(rows)
     }
 }
 
@@ -165,12 +164,13 @@ mod tests {
             *written.0.borrow(),
             [
                 "one\na line of more than\n",
-                "\r\x1b[2A\x1b[Jsaid\ntwo\n",
-                "\r\x1b[1A\x1b[J数数数数数数数数数x\n",
-                "\r\x1b[2A\x1b[Jthree\n",
-                "\r\x1b[1A\x1b[J2\n3\n4\n",
-                "\r\x1b[3A\x1b[Jend\n",
+                "UPUPsaid\ntwo\n",
+                "UP数数数数数数数数数x\n",
+                "UPUPthree\n",
+                "UP2\n3\n4\n",
+                "UPUPUPend\n",
             ]
+            .map(|text| text.replace("UP", "\x1b[A\x1b[2K"))
         );
     }
 }

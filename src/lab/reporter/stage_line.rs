@@ -36,15 +36,18 @@ impl StageLine {
     /// `━━━╸──────── numbered[0] (seed=1)  28 %  9.0s left  1100/4000 steps, 31.0s, loss 0.0312`, in so many columns: of what does not fit,
     /// the bar goes first, then the words at the end, then the middle of the name.
     pub fn text(&self, columns: usize, is_ascii: bool) -> String {
-        let mut bar = String::new();
-        if columns >= MIN_COLUMNS_OF_BAR {
-            bar = format!("{} ", self.bar(is_ascii));
-        }
-        let share = self.share.map_or_else(String::new, |share| format!("  {:.0} %", (share * 100.0).floor()));
+        let (bar, gap) = if columns >= MIN_COLUMNS_OF_BAR {
+            (format!("{} ", self.bar(is_ascii)), "  ")
+        } else {
+            (String::new(), " ")
+        };
+        let share = self
+            .share
+            .map_or_else(String::new, |share| format!("{gap}{:.0} %", (share * 100.0).floor()));
         let time = match self.left {
-            Some(left) if columns < MIN_COLUMNS_OF_LEFT => format!("  {}", duration(left)),
-            Some(left) => format!("  {} left", duration(left)),
-            None => format!("  {}", duration(self.ran)),
+            Some(left) if columns < MIN_COLUMNS_OF_LEFT => format!("{gap}{}", duration(left)),
+            Some(left) => format!("{gap}{} left", duration(left)),
+            None => format!("{gap}{}", duration(self.ran)),
         };
         let fixed = [&bar, &share, &time].map(|part| part.chars().count()).iter().sum::<usize>();
         let room = columns.saturating_sub(fixed).clamp(MIN_NAME, MAX_NAME);
@@ -137,9 +140,9 @@ mod tests {
         insta::assert_snapshot!([120, 80, 60, 40, 24].map(|columns| line.text(columns, false)).join("\n"), @r"
         ━━━━──────── standard[1] (seed=1, start=warm)  34 %  2m10s left  1200/3500 steps, 31.0s, loss 0.0312, 51.2k tokens/s
         ━━━━──────── standard[1] (seed=1, start=warm)  34 %  2m10s left  1200/3500 steps
-        ━━━━──────── standard[1] (seed=1, st…  34 %  2m10s left
-        standard[1…start=warm)  34 %  2m10s left
-        standa…warm)  34 %  2m10s
+        ━━━━──────── standard[1] (s…1, start=warm)  34 %  2m10s left
+        standard[1] …start=warm) 34 % 2m10s left
+        standa…=warm) 34 % 2m10s
         ");
         assert!([120, 80, 60, 40].into_iter().all(|columns| line.text(columns, true).chars().count() <= columns));
         let unknown = StageLine {
@@ -148,7 +151,7 @@ mod tests {
             ..StageLine::default()
         };
         assert_eq!(unknown.text(80, true), "------------ fit  3.0s");
-        assert_eq!(unknown.text(40, true), "fit  3.0s");
+        assert_eq!(unknown.text(40, true), "fit 3.0s");
     }
 
     #[test]

@@ -338,7 +338,7 @@ fn a_narrow_terminal_keeps_name_share_and_time_left() {
         } else {
             insta::assert_snapshot!(contents, @r"
             addition: 9 stages, 2 at once, 2 threads
-            ⠹ numbered[0] (seed=1)  27 %  28.0s left
+            ⠹ numbered[0] (seed=1) 27 % 28.0s left
               0 of 9 stages, 1 running, 1m34s+ left
             ");
         }

@@ -16,8 +16,11 @@ use crate::store::remote::{FetchSummary, UploadSummary};
 /// The time between two looks at what waits.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The shortest time between them when stages have ended: looking takes a millisecond where there are many.
+/// The shortest time between them when stages have begun or ended.
 const CHANGE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A run takes at least this many times as long as looking, which takes milliseconds where there are thousands of stages.
+const WORK_PER_LOOK: u32 = 100;
 
 /// Counts and reports the events of a run.
 pub(super) struct RunEvents<'a> {
@@ -28,6 +31,7 @@ pub(super) struct RunEvents<'a> {
     begins: usize,
     /// When was told last what waits, and how many stages had begun and ended then.
     looked: Instant,
+    look_took: Duration,
     seen: (usize, RunSummary),
     /// What no message has.
     hidden: &'a [String],
@@ -45,6 +49,7 @@ impl<'a> RunEvents<'a> {
             begun: Instant::now(),
             begins: 0,
             looked: Instant::now(),
+            look_took: Duration::ZERO,
             seen: (0, summary),
             hidden,
         }
@@ -158,9 +163,10 @@ impl<'a> RunEvents<'a> {
     pub(super) fn look(&mut self, queue: impl FnOnce() -> Queue) {
         let now = (self.begins, self.summary);
         let interval = if now == self.seen { LOOK_INTERVAL } else { CHANGE_INTERVAL };
-        if self.looked.elapsed() >= interval {
+        if self.looked.elapsed() >= interval.max(self.look_took * WORK_PER_LOOK) {
             (self.looked, self.seen) = (Instant::now(), now);
             self.reporter.look(&queue());
+            self.look_took = self.looked.elapsed();
         }
     }
 
