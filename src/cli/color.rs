@@ -65,6 +65,20 @@ pub(super) fn is_live() -> bool {
     stderr().is_terminal() && !is_dumb(&variable) && width() >= MIN_WIDTH
 }
 
+/// The size of the terminal at standard error: columns and rows; zeros where it does not know.
+pub(super) fn stderr_size() -> (usize, usize) {
+    size_of(terminal_size::terminal_size_of(stderr()))
+}
+
+/// The same at standard output.
+pub(super) fn stdout_size() -> (usize, usize) {
+    size_of(terminal_size::terminal_size_of(stdout()))
+}
+
+fn size_of(size: Option<(terminal_size::Width, terminal_size::Height)>) -> (usize, usize) {
+    size.map_or((0, 0), |(columns, rows)| (columns.0.into(), rows.0.into()))
+}
+
 /// `NO_COLOR` (no-color.org) comes first, then `CLICOLOR_FORCE` and `CLICOLOR` (bixense.com/clicolors), then what the terminal is.
 fn automatic(terminal: bool, variable: &dyn Fn(&str) -> Option<String>) -> bool {
     let is = |name: &str| variable(name).filter(|value| !value.is_empty()).map(|value| value != "0");

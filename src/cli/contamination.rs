@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lab::event::{Event, Reporter, StageName};
+use lab::event::{Event, Queue, Reporter, StageName};
 use lab::hash::Digest;
 use lab::plan::{Link, Plan};
 use lab::store::Store;
@@ -78,5 +78,9 @@ impl Reporter for ContaminationReporter<'_> {
 
     fn tick(&mut self) {
         self.reporter.tick();
+    }
+
+    fn look(&mut self, queue: &Queue) {
+        self.reporter.look(queue);
     }
 }

@@ -33,6 +33,8 @@ pub enum CliError {
     Interrupted,
     /// Wrong usage: a message with what to do.
     Usage(String),
+    /// A run does not answer: a message with what to do.
+    NoAnswer(String),
     /// Nothing was selected: a message with what can be selected.
     NothingSelected(String),
 }
@@ -97,7 +99,7 @@ impl CliError {
             Self::Interrupted => Exit::Interrupted,
             Self::NothingSelected(_) => Exit::NothingSelected,
             Self::Store(_) => Exit::Store,
-            Self::Program(_) | Self::Environment(_) => Exit::StageFailed,
+            Self::Program(_) | Self::Environment(_) | Self::NoAnswer(_) => Exit::StageFailed,
             // In `runner plan … | head`, `head` has all it needs.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) | Self::Write(..) => Exit::StageFailed,
@@ -115,7 +117,7 @@ impl CliError {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return String::new(),
             Self::Output(error) => format!("cannot write to standard output: {error}"),
             Self::Write(path, error) => format!("cannot write {}: {error}", path.display()),
-            Self::Environment(message) | Self::Usage(message) | Self::NothingSelected(message) => message.clone(),
+            Self::Environment(message) | Self::Usage(message) | Self::NothingSelected(message) | Self::NoAnswer(message) => message.clone(),
         };
         format!("{} {message}\n", Paint::new(color).paint(Color::Red, "error:"))
     }

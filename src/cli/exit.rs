@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done.
     Done = 0,
-    /// A stage failed.
+    /// A stage failed or was cancelled, or a run does not answer.
     StageFailed = 1,
     /// Wrong usage, or an error in the experiment. Clap exits with this code too.
     Usage = 2,
@@ -22,7 +22,7 @@ pub enum Exit {
 }
 
 /// For `--help`.
-pub const HELP: &str = "Exit codes: 0 done, 1 a stage failed, 2 wrong usage or an error in the experiment, 3 (plan --check) a stage has to run, \
+pub const HELP: &str = "Exit codes: 0 done, 1 a stage failed or was cancelled, 2 wrong usage or an error in the experiment, 3 (plan --check) a stage has to run, \
                         4 nothing selected or no store, 5 the store is damaged, 130 interrupted";
 
 impl From<Exit> for ExitCode {

@@ -19,6 +19,7 @@ mod graph;
 mod import_task;
 mod init;
 mod interpreters;
+mod look;
 mod man;
 mod out_file;
 mod pin;
@@ -73,6 +74,11 @@ enum CliCommand {
     Init(init::InitArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
+    Status(look::status::StatusArgs),
+    Watch(look::watch::WatchArgs),
+    Logs(look::logs::LogsArgs),
+    Stop(look::stop::StopArgs),
+    Cancel(look::stop::CancelArgs),
     Report(report::ReportArgs),
     Diff(diff::DiffArgs),
     Why(why::WhyArgs),
@@ -144,6 +150,11 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
         CliCommand::Init(args) => init::init(args),
         CliCommand::Run(args) => run::run(args, colors.paint_stderr()),
         CliCommand::Plan(args) => plan::plan(args, colors.paint_stdout()),
+        CliCommand::Status(args) => look::status::status(args, colors.paint_stdout()),
+        CliCommand::Watch(args) => look::watch::watch(args, colors.paint_stderr()),
+        CliCommand::Logs(args) => look::logs::logs(args),
+        CliCommand::Stop(args) => look::stop::stop(args),
+        CliCommand::Cancel(args) => look::stop::cancel(args),
         CliCommand::Report(args) => report::report(args, colors.paint_stdout()),
         CliCommand::Diff(args) => diff::diff(args, colors.paint_stdout()),
         CliCommand::Why(args) => why::why(args),

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::contamination::ContaminationReporter;
 use super::environment::{path_argument, with_caller};
@@ -18,10 +20,11 @@ use super::sources::{self, SourceAccess};
 use super::warning::warn;
 use super::{CliError, Exit, Session, color, gpus, program};
 use lab::config::{SandboxMode, Settings};
-use lab::event::{Event, Reporter, StageName};
+use lab::event::{Event, Queue, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Node, Plan, Resolver};
-use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, SystemClock, TensorBoard, TerminalReporter};
+use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, StatusFile, SystemClock, TensorBoard, TerminalReporter};
+use lab::runs::{RunOrder, RunRequests};
 use lab::stage::{Sandbox, Secret};
 use lab::store::Store;
 use lab::store::remote::Remotes;
@@ -80,6 +83,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     refuse_what_cannot_fit(&plan, &options)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let output = EventOutput::default();
+    options.requests = RunRequests::new(store.clone(), options.run.clone());
     let mut reporters = Reporters(vec![
         if args.json {
             Box::new(JsonReporter::new(output.clone(), SystemClock::start(), Rc::clone(&hints)))
@@ -87,6 +91,13 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
             reporter(paint, Rc::clone(&hints))
         },
         Box::new(EventLog::new(store.clone(), options.run.clone(), hints)),
+        Box::new(StatusFile::new(
+            store.clone(),
+            options.run.clone(),
+            order(args),
+            SystemClock::start(),
+        )),
+        Box::new(StopRequests(options.requests.clone(), Arc::clone(&interrupts))),
     ]);
     if !sources::needed(&plan).is_empty() {
         sources::download(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
@@ -105,7 +116,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     std::mem::forget(plan);
     match summary {
         summary if summary.interrupted => Ok(Exit::Interrupted),
-        summary if summary.failed > 0 => Ok(Exit::StageFailed),
+        summary if summary.failed + summary.cancelled > 0 => Ok(Exit::StageFailed),
         // The results are in the store, but not all that was asked for.
         _ => output.failure().map_or(Ok(Exit::Done), |error| Err(CliError::Output(error))),
     }
@@ -165,6 +176,7 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         },
         sign: super::signing_key::key_for_signing(settings)?,
         hidden: Vec::new(),
+        requests: RunRequests::default(),
     })
 }
 
@@ -278,6 +290,34 @@ impl CommandHints for ExperimentArgs {
     }
 }
 
+/// What is run, for those who look on.
+fn order(args: &RunArgs) -> RunOrder {
+    let mut command = args.experiment.command("run");
+    command.extend(args.selection.stages.iter().map(|stage| format!(" {}", shell_word(stage))));
+    let variants = args.selection.variants.iter().map(|(axis, value)| format!("{axis}={value}"));
+    command.extend(variants.map(|variant| format!(" --variant {}", shell_word(&variant))));
+    RunOrder {
+        file: whole_path(&args.experiment.file),
+        command,
+    }
+}
+
+/// The path of an experiment's file by which it is known in every folder.
+pub(super) fn whole_path(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
+}
+
+/// Takes requests of others to stop as Ctrl-C is taken, also before the first stage runs.
+struct StopRequests(RunRequests, Arc<AtomicUsize>);
+
+impl Reporter for StopRequests {
+    fn event(&mut self, _: &Event) {}
+
+    fn tick(&mut self) {
+        self.0.look(&self.1);
+    }
+}
+
 /// Several reporters as one.
 struct Reporters(Vec<Box<dyn Reporter>>);
 
@@ -289,13 +329,17 @@ impl Reporter for Reporters {
     fn tick(&mut self) {
         self.0.iter_mut().for_each(|reporter| reporter.tick());
     }
+
+    fn look(&mut self, queue: &Queue) {
+        self.0.iter_mut().for_each(|reporter| reporter.look(queue));
+    }
 }
 
 /// The reporter for people, on standard error: live where that is a terminal that can move its cursor, else line by line.
 pub fn reporter(paint: Paint, hints: Rc<dyn CommandHints>) -> Box<dyn Reporter> {
     let clock = SystemClock::start();
     if color::is_live() {
-        Box::new(TerminalReporter::stderr(paint, clock, hints))
+        Box::new(TerminalReporter::stderr(paint, color::stderr_size, clock, hints))
     } else {
         Box::new(PlainReporter::new(io::stderr(), clock, hints))
     }

@@ -10,7 +10,7 @@ use super::progress::ProgressLine;
 use super::warning::warn;
 use lab::config::Settings;
 use lab::download::{DownloadError, DownloadProgress, HashProgress, Hub, SourceError, Supplier};
-use lab::event::{Event, Progress, Reporter, StageName};
+use lab::event::{Event, Progress, Queue, Reporter, StageName};
 use lab::plan::{Dag, Node, Plan};
 use lab::source::{Source, SourceContent, SourceContents};
 use lab::store::Store;
@@ -355,5 +355,9 @@ impl Reporter for ReadingReporter<'_> {
 
     fn tick(&mut self) {
         self.reporter.tick();
+    }
+
+    fn look(&mut self, queue: &Queue) {
+        self.reporter.look(queue);
     }
 }

@@ -1,5 +1,11 @@
 //! The events of a run: all that a reporter learns about it.
 
+mod queue;
+mod stage_progress;
+
+pub use queue::{Queue, WaitReason, WaitingStage};
+pub use stage_progress::StageProgress;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -152,6 +158,13 @@ pub enum Event {
         /// The memory that it may use from now on, in bytes, where it needed more.
         memory: Option<u64>,
     },
+    /// The stage was ended, or taken out of the run, because somebody asked for it: no failure, and not tried again.
+    Cancelled {
+        #[serde(flatten)]
+        stage: StageName,
+        /// How long it ran; 0 if it had not begun.
+        seconds: f64,
+    },
     /// The stage was not tried, because a stage that it needs failed or the run was interrupted.
     Skipped {
         #[serde(flatten)]
@@ -184,6 +197,8 @@ pub enum Event {
         ran: usize,
         failed: usize,
         skipped: usize,
+        #[serde(default)]
+        cancelled: usize,
         seconds: f64,
         interrupted: bool,
         /// The number of stages that failed by each cause but a plain failure.
@@ -238,6 +253,9 @@ pub trait Reporter {
 
     /// Called about five times a second from the same thread, for output that depends on time alone: heartbeats, spinners.
     fn tick(&mut self) {}
+
+    /// Told what waits and how long the rest may take, at most about once a second and soon after a stage began or ended; a tick follows.
+    fn look(&mut self, _: &Queue) {}
 }
 
 #[cfg(test)]

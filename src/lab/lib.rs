@@ -14,6 +14,7 @@ pub mod json_path;
 pub mod plan;
 pub mod processes;
 pub mod reporter;
+pub mod runs;
 pub mod source;
 pub mod stage;
 pub mod store;

@@ -58,6 +58,11 @@ impl Process {
         Self::of(std::process::id().cast_signed())
     }
 
+    /// The number of its parent.
+    pub fn parent(&self) -> i32 {
+        self.parent
+    }
+
     /// Whether this process, and no other of the same number, still runs.
     pub fn runs(&self) -> bool {
         Self::running(self.id.as_raw_nonzero().get()).is_some_and(|now| now.began == self.began)
@@ -173,8 +178,8 @@ fn listed_children(of: &str) -> Option<Vec<i32>> {
     Some(ids)
 }
 
-/// All processes of this machine.
-fn all() -> impl Iterator<Item = Process> {
+/// All processes of this machine. None on systems without `/proc`.
+pub fn all() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
     entries.filter_map(|entry| Process::of(entry.file_name().to_str()?.parse().ok()?))
 }

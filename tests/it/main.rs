@@ -23,6 +23,7 @@ mod imports;
 mod keys;
 mod kinds;
 mod lab;
+mod looking;
 mod losses;
 mod model;
 mod own_tasks;

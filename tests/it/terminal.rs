@@ -360,3 +360,218 @@ outputs = { x = "file" }
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("1 ran in"), "{text}");
 }
+
+/// A terminal that breaks and joins its lines when its width changes, as most do: what a person sees and can scroll back to.
+struct Screen {
+    columns: usize,
+    /// The rows, each with whether the next one belongs to the same line.
+    rows: Vec<(String, bool)>,
+    /// The row of the cursor.
+    at: usize,
+}
+
+impl Screen {
+    fn new(columns: usize) -> Self {
+        Self {
+            columns,
+            rows: vec![(String::new(), false)],
+            at: 0,
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        let mut rest = text.chars();
+        while let Some(character) = rest.next() {
+            match character {
+                '\x1b' => {
+                    assert_eq!(rest.next(), Some('['), "{text:?}");
+                    let sequence: String = rest.by_ref().take_while_inclusive_letter();
+                    self.obey(&sequence);
+                }
+                '\r' => {}
+                '\n' => self.down(false),
+                shown => {
+                    if self.rows[self.at].0.chars().count() == self.columns {
+                        self.down(true);
+                    }
+                    self.rows[self.at].0.push(shown);
+                }
+            }
+        }
+    }
+
+    fn down(&mut self, is_broken: bool) {
+        self.rows[self.at].1 = is_broken;
+        self.at += 1;
+        if self.at == self.rows.len() {
+            self.rows.push((String::new(), false));
+        }
+    }
+
+    fn obey(&mut self, sequence: &str) {
+        match sequence {
+            "A" => self.at = self.at.checked_sub(1).expect("the cursor leaves the screen"),
+            "2K" => self.rows[self.at] = (String::new(), false),
+            colour => assert!(colour.ends_with('m'), "an unknown sequence: {colour:?}"),
+        }
+    }
+
+    fn resize(&mut self, columns: usize) {
+        let below = self.rows.len() - self.at;
+        let mut lines = vec![String::new()];
+        for (row, is_broken) in &self.rows {
+            *lines.last_mut().unwrap() += row;
+            if !is_broken {
+                lines.push(String::new());
+            }
+        }
+        lines.pop();
+        self.columns = columns;
+        self.rows.clear();
+        for line in lines {
+            let characters: Vec<char> = line.chars().collect();
+            let mut parts: Vec<String> = characters.chunks(columns).map(|part| part.iter().collect()).collect();
+            parts.resize(parts.len().max(1), String::new());
+            let last = parts.len() - 1;
+            self.rows.extend(parts.into_iter().enumerate().map(|(k, part)| (part, k < last)));
+        }
+        // The cursor stands in an empty row.
+        self.at = self.rows.len() - below;
+    }
+
+    fn lines(&self) -> Vec<&str> {
+        self.rows
+            .iter()
+            .map(|(row, _)| row.trim_end())
+            .filter(|row| !row.is_empty())
+            .collect()
+    }
+}
+
+trait TakeSequence {
+    fn take_while_inclusive_letter(self) -> String;
+}
+
+impl<I: Iterator<Item = char>> TakeSequence for I {
+    /// The characters up to the first letter.
+    fn take_while_inclusive_letter(self) -> String {
+        let mut sequence = String::new();
+        for character in self {
+            sequence.push(character);
+            if character.is_ascii_alphabetic() {
+                break;
+            }
+        }
+        sequence
+    }
+}
+
+/// A stage that is half done and then waits for a file, and one that needs it.
+const HALF_DONE: &str = r#"
+[stages.fit-a-large-model]
+kind = "command"
+run = ["sh", "-c", "p() { echo \"{\\\"done\\\": $1, \\\"total\\\": 100}\" >> $RUNNER_PROGRESS; sleep 0.3; }; p 10; p 30; p 50; while [ ! -e HERE/go ]; do sleep 0.05; done; echo hi > $RUNNER_OUTPUT_X"]
+outputs = { x = "file" }
+[stages.next]
+kind = "command"
+run = ["sh", "-c", "cat $RUNNER_INPUT_D > $RUNNER_OUTPUT_X"]
+inputs = { d = "fit-a-large-model" }
+outputs = { x = "file" }
+"#;
+
+/// Reads what the program shows for a while.
+fn read_on(person: &mut File, screen: &mut Screen, time: Duration) {
+    use std::os::fd::AsRawFd;
+
+    let begun = std::time::Instant::now();
+    let mut buffer = [0; 1 << 16];
+    let mut open = Vec::new();
+    while begun.elapsed() < time {
+        let mut asked = libc::pollfd {
+            fd: person.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: the pointer is to one live entry.
+        if unsafe { libc::poll(&raw mut asked, 1, 50) } < 1 {
+            continue;
+        }
+        let Ok(count @ 1..) = person.read(&mut buffer) else { return };
+        open.extend_from_slice(&buffer[..count]);
+        // The program writes its lines at once; a character may be cut all the same.
+        if let Ok(text) = std::str::from_utf8(&open) {
+            screen.write(text);
+            open.clear();
+        }
+    }
+}
+
+#[test]
+fn live_lines_keep_what_matters_and_leave_nothing_behind_when_the_terminal_is_resized() {
+    use std::os::fd::AsRawFd;
+
+    let lab = Lab::new("");
+    lab.write("x.toml", &HALF_DONE.replace("HERE", lab.path().to_str().unwrap()));
+    let (program, mut person) = terminal(80);
+    let mut command = lab.command("run x.toml");
+    command.env("LANG", "C.UTF-8").env("TERM", "xterm").env("NO_COLOR", "1");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(program.try_clone().unwrap());
+    let mut run = command.spawn().unwrap();
+    drop(command);
+    let mut screen = Screen::new(80);
+    let begun = std::time::Instant::now();
+    while !screen.lines().iter().any(|line| line.contains(" 50 %")) {
+        read_on(&mut person, &mut screen, Duration::from_millis(100));
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", screen.rows);
+    }
+    for (columns, stage, total) in [
+        (
+            80,
+            "━━━━━━────── fit-a-large-model  50 %  0.0s left",
+            "  0 of 2 stages, 1 running, ",
+        ),
+        (40, "fit-a-large-model 50 % 0.0s left", "  0 of 2 stages, 1 running"),
+        (30, "fit-a-large-model 50 % 0.0s", "  0/2, 1 running"),
+        (
+            100,
+            "━━━━━━────── fit-a-large-model  50 %  0.0s left",
+            "  0 of 2 stages, 1 running, ",
+        ),
+        (40, "fit-a-large-model 50 % 0.0s left", "  0 of 2 stages, 1 running"),
+    ] {
+        let size = libc::winsize {
+            ws_row: 24,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        // SAFETY: the pointer is to a live size.
+        assert_eq!(unsafe { libc::ioctl(program.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }, 0);
+        screen.resize(columns.into());
+        read_on(&mut person, &mut screen, Duration::from_millis(1000));
+        let lines = screen.lines();
+        let shown: Vec<&&str> = lines
+            .iter()
+            .filter(|line| line.contains("model") || line.contains(" running"))
+            .collect();
+        assert_eq!(shown.len(), 2, "{columns}: {lines:#?}");
+        assert!(shown[0].contains(stage) && shown[1].starts_with(total), "{columns}: {lines:#?}");
+        assert!(
+            shown.iter().all(|line| line.chars().count() < columns.into()),
+            "{columns}: {lines:#?}"
+        );
+    }
+    lab.write("go", "");
+    drop(program);
+    read_on(&mut person, &mut screen, Duration::from_secs(10));
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    let lines = screen.lines();
+    let ended = lines.iter().filter(|line| line.starts_with("✓ ")).count();
+    assert!(
+        ended == 2 && lines.last().unwrap().starts_with("2 stages: 0 cached, 2 ran in "),
+        "{lines:#?}"
+    );
+}

@@ -172,7 +172,7 @@ fn record_of(args: &ShowArgs, plan: &Plan, index: NodeIndex) -> Result<StoreEntr
 }
 
 /// What to do where a name stands for several stages: for one in each variant, or one for each index.
-fn several(stage: &str, names: &[String]) -> String {
+pub(super) fn several(stage: &str, names: &[String]) -> String {
     let listed = names.iter().take(5).cloned().collect::<Vec<_>>().join("; ");
     let more = if names.len() > 5 { "; …" } else { "" };
     let count = names.len();

@@ -8,6 +8,7 @@ mod limits;
 mod local;
 mod machine;
 mod origin;
+mod progress_log;
 mod run;
 mod scheduler;
 mod watch;

@@ -94,6 +94,20 @@ enum ScheduleStatus {
     Skipped,
 }
 
+/// What a stage does, for those who look on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenState {
+    Running,
+    /// It could begin.
+    Turn,
+    /// Another process computes it, or its inputs are on their way.
+    Held,
+    /// Its inputs are not made yet.
+    Blocked,
+    /// However.
+    Ended,
+}
+
 impl ScheduleStatus {
     /// Whether it may still be started, or taken from the store.
     fn waits(self) -> bool {
@@ -334,8 +348,16 @@ impl Scheduler {
 
     /// The stage failed. The stages that need it are skipped and returned; without `keep_going` no other stage is started.
     pub fn failed(&mut self, index: usize) -> Vec<usize> {
-        self.set(index, ScheduleStatus::Failed);
         self.closed |= !self.limits.keep_going;
+        self.cancelled(index)
+    }
+
+    /// The stage, which runs or waits, gives no outputs: somebody has taken it out of the run. The stages that need it are skipped and
+    /// returned.
+    pub fn cancelled(&mut self, index: usize) -> Vec<usize> {
+        self.unblocked.retain(|&other| other != index);
+        self.ready.retain(|&other| other != index);
+        self.set(index, ScheduleStatus::Failed);
         let (mut skipped, mut open) = (Vec::new(), self.needed_by[index].clone());
         while let Some(next) = open.pop() {
             if self.status[next] == ScheduleStatus::Blocked {
@@ -346,6 +368,47 @@ impl Scheduler {
         }
         skipped.sort_unstable();
         skipped
+    }
+
+    /// What a stage does that has not ended.
+    pub fn state(&self, index: usize) -> OpenState {
+        match self.status[index] {
+            ScheduleStatus::Running(_) => OpenState::Running,
+            ScheduleStatus::Ready | ScheduleStatus::Unblocked => OpenState::Turn,
+            ScheduleStatus::Held => OpenState::Held,
+            ScheduleStatus::Blocked => OpenState::Blocked,
+            ScheduleStatus::Done | ScheduleStatus::Failed | ScheduleStatus::Skipped => OpenState::Ended,
+        }
+    }
+
+    /// The stages that could begin, the most urgent first.
+    pub fn ready(&self) -> impl Iterator<Item = usize> {
+        self.ready.iter().rev().copied()
+    }
+
+    /// The stages that it needs, and those of them that have no outputs yet.
+    pub fn needs(&self, index: usize) -> (&[usize], impl Iterator<Item = usize>) {
+        let needs = &self.needs[index];
+        let open = needs.iter().copied().filter(|&need| self.status[need] != ScheduleStatus::Done);
+        (needs, open)
+    }
+
+    /// What a stage waits for that could begin.
+    pub fn waits_for(&self, index: usize) -> &'static str {
+        let lacks = self.lacks(&self.requests[index]);
+        match (lacks.gpus, lacks.memory, lacks.threads, self.requests[index].cores) {
+            _ if self.running >= self.limits.jobs => "a free job",
+            (true, ..) => "a free GPU",
+            (_, true, ..) => "free memory",
+            (.., true, Some(_)) => "free cores",
+            (.., true, None) => "a free thread",
+            _ => "a more urgent stage",
+        }
+    }
+
+    /// How many stages may run at once.
+    pub fn at_once(&self) -> usize {
+        self.limits.jobs.min(self.limits.threads.max(1)).max(1)
     }
 
     /// Starts no further stages.
@@ -492,6 +555,28 @@ mod tests {
             assert_eq!(scheduler.is_over(), !keep_going);
             assert_eq!(start(&mut scheduler).is_some(), keep_going);
         }
+    }
+
+    #[test]
+    fn what_is_cancelled_takes_what_needs_it_along_and_nothing_else() {
+        let jobs = [job(&[], 9.0), job(&[0], 1.0), job(&[], 5.0), job(&[2], 1.0), job(&[], 1.0)];
+        let mut scheduler = scheduler(&jobs, RunLimits { jobs: 1, ..LIMITS });
+        miss(&mut scheduler);
+        assert_eq!(scheduler.start().unwrap().0, 0);
+        assert_eq!(
+            (scheduler.state(0), scheduler.state(1), scheduler.state(2)),
+            (OpenState::Running, OpenState::Blocked, OpenState::Turn)
+        );
+        assert_eq!(
+            (scheduler.ready().collect::<Vec<_>>(), scheduler.waits_for(2)),
+            (vec![2, 4], "a free job")
+        );
+        assert_eq!(scheduler.cancelled(2), [3], "it had not begun");
+        assert_eq!(scheduler.cancelled(0), [1]);
+        assert!(!scheduler.is_over());
+        assert_eq!(scheduler.start().unwrap().0, 4);
+        scheduler.done(4);
+        assert!(scheduler.is_over() && scheduler.skip_rest().is_empty());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::limits::StageLimits;
 use super::machine;
+use super::progress_log::ProgressLog;
 use super::watch::{BrokenLimit, StopRequest, Watch};
 use super::work_order::{WorkOrder, WorkerMessage};
 use crate::event::{FailureCause, Progress};
@@ -83,7 +84,10 @@ pub fn work(
 fn failed(failure: &WorkerError, broken: Option<&BrokenLimit>, lacked_memory: bool, seconds: f64) -> WorkerMessage {
     let (error, cause) = match (failure, broken) {
         (_, Some(broken)) => (broken.message.clone(), broken.cause),
-        (WorkerError::Stage(StageError::Stopped), None) => return WorkerMessage::Stopped,
+        (WorkerError::Stage(StageError::Stopped), None) => {
+            log("stopped on request");
+            return WorkerMessage::Stopped;
+        }
         (
             WorkerError::Stage(StageError::Ended {
                 cause: FailureCause::Signal(9),
@@ -136,6 +140,9 @@ fn run<W: Write>(
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
     let (held_by, found) = (RefCell::new(None), RefCell::new(None));
     let notes: RefCell<Vec<String>> = RefCell::default();
+    // The log of a program is its own.
+    let progress_log = kind.command_line.is_none().then(|| ProgressLog::new(begun.instant.elapsed()));
+    let progress_log = RefCell::new(progress_log);
     let (files, environment_files) = by_purpose(&order.fingerprint.files);
     let available = machine::available_memory();
     let ended = stage.run(&StageContext {
@@ -156,7 +163,11 @@ fn run<W: Write>(
         alone: true,
         held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
         found: &|program| drop(found.replace(Some(program))),
-        progress: &|progress| sender.send(progress),
+        progress: &|progress| {
+            let line = |logged: &mut ProgressLog| logged.line(begun.instant.elapsed(), &progress);
+            progress_log.borrow_mut().as_mut().and_then(line).iter().for_each(|line| log(line));
+            sender.send(progress);
+        },
         warn: &|message| sender.warn(message),
         note: &|text| {
             log(text);

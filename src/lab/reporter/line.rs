@@ -71,6 +71,10 @@ pub(super) enum RunLine<'e> {
         of: u32,
         memory: Option<u64>,
     },
+    Cancelled {
+        stage: &'e StageName,
+        seconds: f64,
+    },
     /// Inputs of the stage have been fetched from a remote.
     Brought {
         stage: &'e StageName,
@@ -112,6 +116,7 @@ pub(super) struct RunTotals {
     ran: usize,
     failed: usize,
     skipped: usize,
+    cancelled: usize,
     seconds: f64,
     interrupted: bool,
     /// `1 time, 2 memory`; empty where all failures are plain.
@@ -160,6 +165,8 @@ impl RunLine<'_> {
                 let memory = memory.unwrap_or_default();
                 format!("trying {} again ({attempt} of {of}{memory}): {error}", short(stage))
             }
+            Self::Cancelled { stage, seconds: 0.0 } => format!("{mark}cancelled {}, which had not begun", short(stage)),
+            Self::Cancelled { stage, seconds } => format!("{mark}cancelled {} after {}", short(stage), duration(*seconds)),
             Self::Brought {
                 stage,
                 artifacts,
@@ -257,6 +264,7 @@ impl RunTotals {
             ran,
             failed,
             skipped,
+            cancelled,
             seconds,
             interrupted,
             ref causes,
@@ -272,6 +280,7 @@ impl RunTotals {
             ran,
             failed,
             skipped,
+            cancelled,
             seconds,
             interrupted,
         })
@@ -286,6 +295,9 @@ impl RunTotals {
         let failures = if failed > 0 { paint.paint(Color::Red, &failures) } else { failures };
         let time = duration(self.seconds);
         let mut line = format!("{}: {cached} cached, {ran} ran in {time}, {failures}", stages(self.stages));
+        if self.cancelled > 0 {
+            line += &format!(", {} cancelled", self.cancelled);
+        }
         if self.skipped > 0 {
             line += &format!(", {} not tried", self.skipped);
         }
@@ -312,6 +324,7 @@ mod tests {
             ran: 5,
             failed,
             skipped,
+            cancelled: 0,
             seconds: 130.0,
             interrupted,
             causes: String::new(),

@@ -10,10 +10,12 @@ mod event_log;
 mod hints;
 mod json;
 mod line;
+mod live_area;
 mod named_stages;
 mod plain;
 mod run_view;
-mod stage_progress;
+mod stage_line;
+mod status_file;
 mod tensorboard;
 mod terminal;
 
@@ -21,7 +23,10 @@ pub use clock::{Clock, SystemClock};
 pub use event_log::EventLog;
 pub use hints::CommandHints;
 pub use json::JsonReporter;
+pub use live_area::{AskSize, LiveArea, LiveLine};
 pub use plain::PlainReporter;
+pub use stage_line::{RunTotal, StageLine};
+pub use status_file::StatusFile;
 pub use tensorboard::{ArtifactReader, CurvePoint, TensorBoard};
 pub use terminal::TerminalReporter;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::line::{FailedStage, RunLine, RunTotals};
 use super::named_stages::NamedStages;
-use super::stage_progress::StageProgress;
-use crate::event::{Event, Progress, StageName};
+
+use crate::event::{Event, Progress, StageName, StageProgress};
 
 /// The state of a run.
 #[derive(Default)]
@@ -163,6 +163,10 @@ impl RunView {
                     memory: *memory,
                 }]
             }
+            Event::Cancelled { stage, seconds } => {
+                self.end(stage);
+                vec![RunLine::Cancelled { stage, seconds: *seconds }]
+            }
             Event::Skipped { stage, because } => {
                 self.ended += 1;
                 self.skipped.entry(because.clone()).or_default().add(stage);
@@ -230,13 +234,14 @@ pub(super) fn subject(event: &Event) -> Option<Cow<'_, StageName>> {
         | Event::Lost { needed_by: stage, .. }
         | Event::Finished { stage, .. }
         | Event::Retrying { stage, .. }
+        | Event::Cancelled { stage, .. }
         | Event::Failed { stage, .. } => Some(Cow::Borrowed(stage)),
         _ => None,
     }
 }
 
 /// A source is shown like a stage while it is fetched.
-fn source_name(source: &str) -> StageName {
+pub(super) fn source_name(source: &str) -> StageName {
     StageName {
         name: format!("source {source}"),
         variant: BTreeMap::new(),

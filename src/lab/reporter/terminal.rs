@@ -1,34 +1,37 @@
 //! A run on a terminal: running stages move at the bottom, finished ones scroll above. `line.rs` has the words.
 
-use std::collections::BTreeMap;
+use std::io::{Stderr, Write};
 use std::rc::Rc;
-
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::time::Duration;
 
 use super::line::RunLine;
-use super::run_view::{RunView, subject};
-use super::stage_progress::StageProgress;
+use super::live_area::{AskSize, LiveArea, LiveLine};
+use super::run_view::{LiveStage, RunView};
+use super::stage_line::{RunTotal, StageLine};
 use super::{Clock, CommandHints};
-use crate::event::{Event, Progress, Reporter, StageName};
-use crate::text::{Color, Paint, shortened, stages};
+use crate::event::{Event, Progress, Queue, Reporter, StageName};
+use crate::text::{Color, Paint, shortened};
 
 /// Shows the running stages as live lines, and every stage that ended as a line above them.
 ///
 /// Draws no live lines as long as no stage has to run.
-pub struct TerminalReporter<C> {
-    screen: MultiProgress,
+pub struct TerminalReporter<W, C> {
+    area: LiveArea<W>,
     paint: Paint,
     clock: C,
     hints: Rc<dyn CommandHints>,
     view: RunView,
-    /// The live lines.
-    bars: BTreeMap<StageName, LiveBar>,
-    /// The line below all others.
-    total: Option<TotalBar>,
+    /// Lines that stay, and are not printed yet.
+    above: String,
+    /// When the first stage began.
+    begun: Option<Duration>,
+    /// What waits, and when that was told.
+    queue: (Duration, Queue),
+    failed: usize,
+    drawn: Option<Duration>,
+    /// Counts the ticks, for the sign that the run lives.
+    ticks: usize,
 }
-
-/// The most characters of a stage's name in a live line, so that there is room for its progress.
-const MAX_NAME: usize = 48;
 
 /// The most characters of a name in a line that stays.
 const MAX_PRINTED_NAME: usize = 300;
@@ -36,41 +39,38 @@ const MAX_PRINTED_NAME: usize = 300;
 /// The most live lines for stages that other processes compute. There may be as many such stages as the run has.
 const WAITING_SHOWN: usize = 4;
 
-/// The live line of a stage.
-struct LiveBar {
-    /// The holder that the line names.
-    holder: Option<String>,
-    /// `None` when enough waiting stages have lines.
-    bar: Option<ProgressBar>,
-}
+/// The shortest time between two drawings: thousands of tiny stages must not be held up by them.
+const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The line with the progress of the whole run.
-struct TotalBar {
-    bar: ProgressBar,
-    progress: StageProgress,
-}
+/// The most columns that the holder of a stage takes.
+const MAX_HOLDER: usize = 48;
 
-impl<C: Clock> TerminalReporter<C> {
-    /// Draws on standard error.
-    pub fn stderr(paint: Paint, clock: C, hints: Rc<dyn CommandHints>) -> Self {
-        Self::on(ProgressDrawTarget::stderr(), paint, clock, hints)
+/// The sign that turns before a stage as long as the run lives, and its plain form.
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const PLAIN_SPINNER: [&str; 4] = ["|", "/", "-", "\\"];
+
+impl<C: Clock> TerminalReporter<Stderr, C> {
+    /// Draws on standard error, which has this size.
+    pub fn stderr(paint: Paint, size: AskSize, clock: C, hints: Rc<dyn CommandHints>) -> Self {
+        Self::on(LiveArea::new(std::io::stderr(), paint, size), paint, clock, hints)
     }
+}
 
-    pub(super) fn on(target: ProgressDrawTarget, paint: Paint, clock: C, hints: Rc<dyn CommandHints>) -> Self {
+impl<W: Write, C: Clock> TerminalReporter<W, C> {
+    pub(super) fn on(area: LiveArea<W>, paint: Paint, clock: C, hints: Rc<dyn CommandHints>) -> Self {
         Self {
-            screen: MultiProgress::with_draw_target(target),
+            area,
             paint,
             clock,
             hints,
             view: RunView::default(),
-            bars: BTreeMap::new(),
-            total: None,
+            above: String::new(),
+            begun: None,
+            queue: (Duration::ZERO, Queue::default()),
+            failed: 0,
+            drawn: None,
+            ticks: 0,
         }
-    }
-
-    /// Prints a line above the live ones. A terminal that is gone is no reason to stop a run.
-    fn print(&self, text: &str) {
-        let _ = self.screen.println(self.paint.finish(text));
     }
 
     /// The text of a line; `None` for events that live lines show.
@@ -90,6 +90,7 @@ impl<C: Clock> TerminalReporter<C> {
             RunLine::Lost { .. } | RunLine::Retrying { .. } | RunLine::Interrupted => painted(Color::Yellow),
             RunLine::Preparing { .. } | RunLine::Prepared { .. } | RunLine::Brought { .. } => painted(Color::Dim),
             RunLine::Failed(_) => text("✗ "),
+            RunLine::Cancelled { .. } => self.paint.paint(Color::Yellow, &text("– ")),
             RunLine::Skipped { stages, because } => {
                 let [stages, because] = [stages, because].map(|text| shortened(text, MAX_PRINTED_NAME));
                 format!("{} {stages}: {because}", self.paint.paint(Color::Yellow, "– not tried"))
@@ -98,113 +99,95 @@ impl<C: Clock> TerminalReporter<C> {
         })
     }
 
-    /// Adds, replaces or removes the live line of a stage or source that has begun or ended.
-    fn update_bar(&mut self, name: &StageName) {
-        let live = self.view.live.get(name);
-        let (is_live, holder) = (live.is_some(), live.and_then(|live| live.holder.clone()));
-        let is_shown = self.bars.get(name).is_some_and(|bar| bar.holder == holder);
-        if is_live && is_shown {
-            return;
-        }
-        let earlier = self.bars.remove(name);
-        if is_live {
-            self.add_bar(name, holder);
-        }
-        if let Some(bar) = earlier.and_then(|earlier| earlier.bar) {
-            self.screen.remove(&bar);
-        }
-    }
-
-    fn add_bar(&mut self, name: &StageName, holder: Option<String>) {
+    /// Draws what has changed.
+    fn draw(&mut self) {
         let now = self.clock.now();
-        let is_ascii = self.paint.is_ascii();
-        let total = self.total.get_or_insert_with(|| {
-            let bar = ProgressBar::no_length().with_style(style("  {wide_msg}", is_ascii));
-            TotalBar {
-                bar: self.screen.add(bar),
-                progress: StageProgress::new(now),
+        self.drawn = Some(now);
+        let (columns, _) = self.area.size();
+        let mut lines = Vec::new();
+        let mut waiting = 0;
+        for (name, live) in &self.view.live {
+            waiting += usize::from(live.holder.is_some());
+            if live.holder.is_none() || waiting <= WAITING_SHOWN {
+                lines.push(LiveLine::plain(self.stage_line(name, live, now, columns)));
             }
-        });
-        let waiting = self.bars.values().filter(|bar| bar.holder.is_some()).take(WAITING_SHOWN).count();
-        let bar = (holder.is_none() || waiting < WAITING_SHOWN).then(|| {
-            let bar = ProgressBar::new(1).with_style(style("{spinner} {bar:12} {wide_msg}", is_ascii));
-            self.screen.insert_before(&total.bar, bar)
-        });
-        let is_drawn = bar.is_some();
-        self.bars.insert(name.clone(), LiveBar { holder, bar });
-        if is_drawn {
-            self.tick();
         }
+        if let Some(begun) = self.begun {
+            let text = self.total(begun, now).text(columns.saturating_sub(2));
+            lines.push(LiveLine::dim(format!("  {text}")));
+        }
+        let above = std::mem::take(&mut self.above);
+        self.area.draw(&above, lines);
     }
 
-    fn move_bar(&self, name: &StageName, progress: &Progress) {
-        if let Some(bar) = self.bars.get(name).and_then(|live| live.bar.as_ref()) {
-            bar.set_length(progress.total.max(1));
-            bar.set_position(progress.done);
-        }
+    fn stage_line(&self, name: &StageName, live: &LiveStage, now: Duration, columns: usize) -> String {
+        let spinner: &[&str] = if self.paint.is_ascii() { &PLAIN_SPINNER } else { &SPINNER };
+        let sign = spinner.get(self.ticks % spinner.len()).copied().unwrap_or_default();
+        let progress = live.progress.last();
+        let counted = progress.and_then(Progress::counted).into_iter();
+        let waits = live
+            .holder
+            .as_ref()
+            .map(|holder| format!("waits for {}", shortened(holder, MAX_HOLDER)));
+        let line = StageLine {
+            name: name.to_string(),
+            share: progress.and_then(Progress::share),
+            ran: now.saturating_sub(live.progress.since).as_secs_f64(),
+            left: live.progress.left(now),
+            more: waits
+                .into_iter()
+                .chain(counted)
+                .chain(progress.into_iter().flat_map(Progress::told))
+                .collect(),
+        };
+        format!("{sign} {}", line.text(columns.saturating_sub(2), self.paint.is_ascii()))
     }
 
-    /// Removes all live lines.
-    fn clear(&mut self) {
-        let bars = std::mem::take(&mut self.bars).into_values().filter_map(|live| live.bar);
-        for bar in bars.chain(self.total.take().map(|total| total.bar)) {
-            self.screen.remove(&bar);
+    fn total(&self, begun: Duration, now: Duration) -> RunTotal {
+        let (told, queue) = &self.queue;
+        let waiting = self.view.waiting();
+        RunTotal {
+            stages: self.view.stages,
+            done: self.view.ended,
+            running: self.view.live.len() - waiting,
+            waiting,
+            failed: self.failed,
+            left: RunTotal::left(queue, now.saturating_sub(*told).as_secs_f64()),
+            is_least: queue.unknown > 0,
+            ran: now.saturating_sub(begun).as_secs_f64(),
         }
     }
 }
 
-impl<C: Clock> Reporter for TerminalReporter<C> {
+impl<W: Write, C: Clock> Reporter for TerminalReporter<W, C> {
     fn event(&mut self, event: &Event) {
-        let lines = self.view.update(event, self.clock.now());
-        if let Some(name) = subject(event) {
-            self.update_bar(&name);
-            if let Event::Fetching { progress, .. } | Event::Progressed { progress, .. } = event {
-                self.move_bar(&name, progress);
-            }
+        let now = self.clock.now();
+        let lines = self.view.update(event, now);
+        let texts: Vec<String> = lines.iter().filter_map(|line| self.styled(line)).collect();
+        texts.iter().for_each(|text| self.above += &format!("{text}\n"));
+        if !self.view.live.is_empty() {
+            self.begun.get_or_insert(now);
         }
-        if matches!(event, Event::Summary { .. }) {
-            self.clear();
+        match event {
+            Event::Failed { .. } => self.failed += 1,
+            Event::Summary { .. } => self.begun = None,
+            _ => {}
         }
-        for text in lines.iter().filter_map(|line| self.styled(line)) {
-            self.print(&text);
+        let is_urgent = matches!(event, Event::Failed { .. } | Event::Interrupted | Event::Summary { .. });
+        if is_urgent || (!lines.is_empty() && self.drawn.is_none_or(|drawn| now.saturating_sub(drawn) >= DRAW_INTERVAL)) {
+            self.draw();
         }
     }
 
     fn tick(&mut self) {
-        let now = self.clock.now();
-        for (stage, live) in &self.view.live {
-            let Some(bar) = self.bars.get(stage).and_then(|live| live.bar.as_ref()) else {
-                continue;
-            };
-            let status = live.progress.status(now);
-            let stage = shortened(&stage.to_string(), MAX_NAME);
-            let text = match &live.holder {
-                Some(holder) => format!("{stage}: waiting for {}, {status}", shortened(holder, MAX_NAME)),
-                None => format!("{stage}: {status}"),
-            };
-            bar.set_message(self.paint.finish(&text));
-            bar.tick();
-        }
-        if let Some(total) = &self.total {
-            let waiting = self.view.waiting();
-            let waiting = if waiting > 0 {
-                format!(", {waiting} waiting")
-            } else {
-                String::new()
-            };
-            let (stages, status) = (stages(self.view.stages), total.progress.status(now));
-            let text = format!("{} of {stages}{waiting}, {status}", self.view.ended);
-            total.bar.set_message(self.paint.paint(Color::Dim, &text));
+        let is_due = |drawn: Duration| self.clock.now().saturating_sub(drawn) >= DRAW_INTERVAL;
+        if self.drawn.is_none_or(is_due) {
+            self.ticks += 1;
+            self.draw();
         }
     }
-}
 
-/// A line of the given template, with a thin bar.
-fn style(template: &str, is_ascii: bool) -> ProgressStyle {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    if is_ascii {
-        style.progress_chars("#>-").tick_chars("|/-\\ ")
-    } else {
-        style.progress_chars("━╸─").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+    fn look(&mut self, queue: &Queue) {
+        self.queue = (self.clock.now(), queue.clone());
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use indicatif::{InMemoryTerm, ProgressDrawTarget};
+use indicatif::{InMemoryTerm, TermLike};
 
 use super::clock::FakeClock;
-use super::{CommandHints, JsonReporter, PlainReporter, TerminalReporter};
-use crate::event::{Event, FailureCause, Progress, Reporter, StageName};
+use super::{CommandHints, JsonReporter, LiveArea, PlainReporter, TerminalReporter};
+use crate::event::{Event, FailureCause, Progress, Queue, Reporter, StageName};
 use crate::hash::Digest;
 use crate::text::Paint;
 
@@ -131,6 +131,7 @@ fn events() -> Vec<(f64, Event)> {
                 ran: 1,
                 failed: 1,
                 skipped: 2,
+                cancelled: 0,
                 seconds: 35.0,
                 interrupted: true,
                 causes: BTreeMap::from([("time".to_owned(), 1)]),
@@ -219,7 +220,7 @@ fn json() {
     {"event":"failed","stage":"standard[0]","variant":{},"key":"KEY","seconds":0.5,"error":"the loss is not finite at step 7\nlower `learning_rate`","log":"cache/v1/runs/r/standard[0].log","log_tail":["reading data","\u001b[31mstep 7: loss NaN\u001b[0m"],"rerun":"runner run experiments/addition.toml --only 'standard[0]'","time":35.0}
     {"event":"skipped","stage":"score[0]","variant":{},"because":"standard[0] failed","time":35.0}
     {"event":"skipped","stage":"score[1]","variant":{},"because":"standard[0] failed","time":35.0}
-    {"event":"summary","stages":9,"cached":3,"ran":1,"failed":1,"skipped":2,"seconds":35.0,"interrupted":true,"time":35.0}
+    {"event":"summary","stages":9,"cached":3,"ran":1,"failed":1,"skipped":2,"cancelled":0,"seconds":35.0,"interrupted":true,"time":35.0}
     "#);
 }
 
@@ -239,11 +240,35 @@ fn the_other_end_may_close() {
     send(&mut PlainReporter::new(Closed, clock.clone(), hints()), &clock, |_| {});
 }
 
+/// A screen that is written to. Its driver adds the carriage returns.
+struct Screen(InMemoryTerm);
+
+impl std::io::Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_str(&std::str::from_utf8(bytes).unwrap().replace('\n', "\r\n"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A reporter on a screen of 30 rows and 110, 80 or 40 columns.
+fn on_screen(columns: u16, paint: Paint) -> (TerminalReporter<Screen, FakeClock>, FakeClock, InMemoryTerm) {
+    let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, columns));
+    let size = match columns {
+        40 => || (40, 30),
+        80 => || (80, 30),
+        _ => || (110, 30),
+    };
+    let area = LiveArea::new(Screen(screen.clone()), paint, size);
+    (TerminalReporter::on(area, paint, clock.clone(), hints()), clock, screen)
+}
+
 #[test]
 fn terminal() {
-    let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, 110));
-    let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-    let mut reporter = TerminalReporter::on(target, Paint::default(), clock.clone(), hints());
+    let (mut reporter, clock, screen) = on_screen(110, Paint::default());
     let mut while_running = String::new();
     send(&mut reporter, &clock, |event| {
         if matches!(event, Event::Interrupted) {
@@ -253,9 +278,9 @@ fn terminal() {
     insta::assert_snapshot!(while_running, @r"
     addition: 9 stages, 2 at once, 2 threads
     interrupted: the running stages are asked to stop; Ctrl-C again kills them
-    ⠏ ━━━╸──────── numbered[0] (seed=1): 1100/4000 steps, 31.0s, 9.0s left, loss 0.0312, 51.2k tokens/s
-    ⠦ ──────────── numbered[1]: waiting for lab7 (process 4711), 31.0s
-      2 of 9 stages, 1 waiting, 31.0s
+    ⠴ ━━━───────── numbered[0] (seed=1)  27 %  9.0s left  1100/4000 steps, 31.0s, loss 0.0312, 51.2k tokens/s
+    ⠴ ──────────── numbered[1]  31.0s  waits for lab7 (process 4711)
+      2 of 9 stages, 1 running, 1 waiting, 31.0s
     ");
     insta::assert_snapshot!(screen.contents(), @r"
     addition: 9 stages, 2 at once, 2 threads
@@ -275,27 +300,58 @@ fn terminal() {
 
 #[test]
 fn many_waiting_stages_do_not_fill_the_screen() {
-    let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, 80));
-    let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-    let mut reporter = TerminalReporter::on(target, Paint::default(), clock.clone(), hints());
+    let (mut reporter, clock, screen) = on_screen(80, Paint::default());
     (0..50).for_each(|k| reporter.event(&waiting(&format!("mixed[{k}]"))));
     reporter.event(&started(stage("numbered[0]", None)));
-    // The number of draws per second of the real clock is limited; this line is drawn at once.
-    reporter.event(&Event::Interrupted);
+    clock.advance(1.0);
+    reporter.tick();
     let lines = screen.contents();
-    assert_eq!(lines.matches(": waiting for lab7").count(), 4, "{lines}");
+    assert_eq!(lines.matches("waits for lab7").count(), 4, "{lines}");
     assert!(
-        lines.contains("numbered[0]: 0.0s") && lines.contains("0 of 0 stages, 50 waiting, 0.0s"),
+        lines.contains("numbered[0]  1.0s") && lines.contains("0 of 0 stages, 1 running, 50 waiting, 1.0s"),
         "{lines}"
     );
 }
 
 #[test]
+fn a_narrow_terminal_keeps_name_share_and_time_left() {
+    for columns in [80, 40] {
+        let (mut reporter, clock, screen) = on_screen(columns, Paint::default());
+        reporter.event(&events()[0].1);
+        reporter.event(&started(stage("numbered[0]", Some(1))));
+        reporter.event(&progressed(stage("numbered[0]", Some(1)), 100));
+        clock.advance(10.0);
+        reporter.event(&progressed(stage("numbered[0]", Some(1)), 1100));
+        reporter.look(&Queue {
+            left: Some(95.0),
+            unknown: 2,
+            ..Queue::default()
+        });
+        reporter.tick();
+        clock.advance(1.0);
+        reporter.tick();
+        let contents = screen.contents();
+        if columns == 80 {
+            insta::assert_snapshot!(contents, @r"
+            addition: 9 stages, 2 at once, 2 threads
+            ⠹ ━━━───────── numbered[0] (seed=1)  27 %  28.0s left  1100/4000 steps, 11.0s
+              0 of 9 stages, 1 running, 1m34s+ left, 11.0s
+            ");
+        } else {
+            insta::assert_snapshot!(contents, @r"
+            addition: 9 stages, 2 at once, 2 threads
+            ⠹ numbered[0] (seed=1) 27 % 28.0s left
+              0 of 9 stages, 1 running, 1m34s+ left
+            ");
+        }
+    }
+}
+
+#[test]
 fn colours_only_when_asked_for() {
     let draw = |paint| {
-        let (clock, screen) = (FakeClock::default(), InMemoryTerm::new(30, 110));
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-        send(&mut TerminalReporter::on(target, paint, clock.clone(), hints()), &clock, |_| {});
+        let (mut reporter, clock, screen) = on_screen(110, paint);
+        send(&mut reporter, &clock, |_| {});
         String::from_utf8(screen.contents_formatted()).unwrap()
     };
     // vt100 writes colours as `ESC[31m`, and `ESC[m` at the ends of lines.

@@ -38,10 +38,10 @@ pub enum Acquired {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct LeaseHolder {
-    host: String,
+    pub(super) host: String,
     /// The namespace of the process number: each container of a host has its own.
-    namespace: u64,
-    process: u32,
+    pub(super) namespace: u64,
+    pub(super) process: u32,
     /// When the process began, in the kernel's ticks since boot; 0 if unknown.
     began: u64,
     /// Distinguishes two leases of one process.

@@ -5,7 +5,7 @@
 //! v1/records/ab/cdef….json   by stage key; written last, by rename: a record exists only if all its outputs do
 //! v1/remote/ab/cdef….json    records that a remote has, whose objects need not be here
 //! v1/partial/<digest>        large files during a download, with a list of the parts that have arrived
-//! v1/runs/<run>/             events.jsonl and the stages' logs
+//! v1/runs/<run>/             events.jsonl and the stages' logs; status.json, how the run is; requests/, what others ask of it
 //! v1/tmp/                    work in progress, named after its process; renamed into place when it is complete
 //! v1/scratch/<key>/          checkpoints of stages that have not ended yet
 //! v1/leases/<key>.json       who is computing which stage; the file's time is its heartbeat
@@ -38,6 +38,8 @@ mod protect;
 mod provenance;
 mod record;
 pub mod remote;
+mod run_file;
+mod run_requests;
 mod shape;
 mod signature;
 mod stat_cache;
@@ -62,6 +64,8 @@ pub use process::host;
 pub use protect::Protection;
 pub use provenance::{Acceptance, Code, FailedAttempt, ProgramFound, Provenance};
 pub use record::{Machine, Outputs, Record, RecordedOutputs};
+pub use run_file::{RunFile, RunFileText, RunHolder};
+pub use run_requests::{ReceivedRequest, SentRequest};
 pub use signature::{NotAKey, PublicKey, SecretKey, Signature};
 pub use tmp::remove_folder;
 pub use trust::{Distrust, Trust};

@@ -90,6 +90,11 @@ impl<'a> Claims<'a> {
         self.running.keys().copied()
     }
 
+    /// The process that computes a stage which is waited for.
+    pub(super) fn holder(&self, index: usize) -> Option<&str> {
+        self.holders.get(&index).map(String::as_str)
+    }
+
     /// Whether the stage is being computed, by this run or by another process.
     pub(super) fn is_held(&self, key: &Digest) -> bool {
         self.store.is_held(key)

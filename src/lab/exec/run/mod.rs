@@ -8,14 +8,20 @@
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
 //! | `attempts` | how the earlier attempts at each stage ended, and whether there is another one |
 //! | `orders` | writes the work orders for the executor |
+//! | `cancel` | ends single stages on request |
+//! | `forecast` | how long the rest of the run may take |
+//! | `queue` | what waits, and why |
 //! | `log_tail` | the end of a failed stage's log, as a person wants it |
 //! | `send_events` | counts stages by their end and sends the events of the run |
 
 mod attempts;
+mod cancel;
 mod claims;
+mod forecast;
 mod inputs;
 mod log_tail;
 mod orders;
+mod queue;
 mod run_loop;
 mod send_events;
 mod stages;
@@ -32,6 +38,7 @@ use super::origin::RunOrigin;
 use super::scheduler::RunLimits;
 use crate::event::Reporter;
 use crate::plan::{Plan, Resolver};
+use crate::runs::RunRequests;
 use crate::stage::Sandbox;
 use crate::store::remote::Remotes;
 use crate::store::{Store, StoreError};
@@ -61,6 +68,8 @@ pub struct RunOptions {
     pub sign: Option<PathBuf>,
     /// The values of secrets, which no message has.
     pub hidden: Vec<String>,
+    /// What others ask of the run. Whoever starts it looks for requests; the run does what they ask of single stages.
+    pub requests: RunRequests,
 }
 
 /// How the run ended.
@@ -71,6 +80,8 @@ pub struct RunSummary {
     pub ran: usize,
     pub failed: usize,
     pub skipped: usize,
+    /// Ended on request.
+    pub cancelled: usize,
     pub interrupted: bool,
 }
 

@@ -1,15 +1,18 @@
 //! The loop of a run: carries messages between the scheduler, the executor, the store and the reporter.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::attempts::Attempts;
+use super::cancel;
 use super::claims::{Claim, Claims, RunningStage};
+use super::forecast::Forecast;
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::{Given, OrderWriter};
+use super::queue::Waiting;
 use super::send_events::RunEvents;
 use super::stages::{InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
@@ -19,6 +22,7 @@ use crate::exec::scheduler::{Scheduler, StageGrant};
 use crate::exec::{Executor, WorkerMessage};
 use crate::hash::Digest;
 use crate::plan::{Plan, Resolver};
+use crate::runs::{Answer, Cancel};
 use crate::store::remote::Uploads;
 use crate::store::{Outputs, Store, StoreError};
 
@@ -52,6 +56,9 @@ pub(super) struct RunLoop<'a> {
     damaged: BTreeMap<usize, u32>,
     /// Whether the running stages were killed on request: then their end is no failure.
     killed: bool,
+    /// The running stages that somebody has asked to end: their end is no failure of the run.
+    cancelled: BTreeSet<usize>,
+    forecast: Forecast,
     last_poll: Instant,
 }
 
@@ -80,6 +87,8 @@ impl<'a> RunLoop<'a> {
             stages,
             damaged: BTreeMap::new(),
             killed: false,
+            cancelled: BTreeSet::new(),
+            forecast: Forecast::new(),
             last_poll: Instant::now(),
         }
     }
@@ -108,6 +117,8 @@ impl<'a> RunLoop<'a> {
                 None => self.poll_held()?,
             }
             self.receive_input_news()?;
+            self.handle_cancels(executor);
+            self.look();
             self.report.tick();
             self.claims.heartbeat();
             self.handle_interrupts(interrupts.load(Ordering::Relaxed), executor);
@@ -195,6 +206,7 @@ impl<'a> RunLoop<'a> {
         executor.start(index, &order, &log, locks).map_err(RunError::Start)?;
         self.report.started(stage, key, &order.fingerprint.kind, reason, &log);
         self.claims.begin(index, RunningStage { key, lease, log });
+        self.forecast.started(index);
         Ok(())
     }
 
@@ -228,6 +240,7 @@ impl<'a> RunLoop<'a> {
     /// Handles a message of a stage that runs here.
     fn receive(&mut self, index: usize, message: WorkerMessage, executor: &mut dyn Executor) {
         if let WorkerMessage::Progress(progress) = message {
+            self.forecast.progressed(index, &progress);
             self.report.progressed(self.stages.name(index), progress);
             return;
         }
@@ -237,6 +250,13 @@ impl<'a> RunLoop<'a> {
         }
         executor.ended(index);
         let Some(key) = self.claims.key(index) else { return };
+        let is_done = matches!(message, WorkerMessage::Done { .. });
+        let ran = self.forecast.ended(&self.stages, index, is_done);
+        if self.cancelled.remove(&index) && !is_done {
+            drop(self.claims.end(index));
+            self.end_cancelled(index, ran);
+            return;
+        }
         match message {
             WorkerMessage::Failed { .. } if self.killed => self.scheduler.held(index),
             WorkerMessage::Failed { error, seconds, cause } => {
@@ -369,6 +389,53 @@ impl<'a> RunLoop<'a> {
         if interrupts > 1 {
             self.killed = true;
             self.kill_all(executor);
+        }
+    }
+
+    /// Tells others what waits, now and then.
+    fn look(&mut self) {
+        let waiting = Waiting {
+            scheduler: &self.scheduler,
+            stages: &self.stages,
+            claims: &self.claims,
+            inputs: &self.inputs,
+        };
+        self.report.look(|| waiting.queue(&self.forecast));
+    }
+
+    /// Does what others ask of single stages.
+    fn handle_cancels(&mut self, executor: &mut dyn Executor) {
+        let options = self.options;
+        options.requests.cancels(|asked| self.cancel(asked, executor));
+    }
+
+    fn cancel(&mut self, asked: &Cancel, executor: &mut dyn Executor) -> Answer {
+        let cancel::Found { index, is_running } = match cancel::find(asked, &self.stages, &self.scheduler) {
+            Ok(found) => found,
+            Err(nothing) => return nothing,
+        };
+        let stage = self.stages.name(index);
+        if !is_running {
+            self.end_cancelled(index, 0.0);
+            return Answer::Done(format!("`{stage}`, which had not begun, is taken out of the run"));
+        }
+        self.cancelled.insert(index);
+        if asked.now {
+            executor.kill(index);
+            Answer::Done(format!("`{stage}` is killed"))
+        } else {
+            executor.stop(index);
+            Answer::Done(format!("`{stage}` is asked to end"))
+        }
+    }
+
+    /// A stage has been ended on request after so many seconds; what needs it is skipped.
+    fn end_cancelled(&mut self, index: usize, seconds: f64) {
+        let stage = self.stages.name(index);
+        let because = format!("`{stage}` was cancelled");
+        self.report.cancelled(stage, seconds);
+        for skipped in self.scheduler.cancelled(index) {
+            self.report.skipped(self.stages.name(skipped), &because);
         }
     }
 

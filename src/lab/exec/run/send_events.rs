@@ -2,18 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::RunSummary;
 use super::attempts::NextAttempt;
 use super::claims::RunningStage;
 use super::inputs::StageFailure;
 use super::log_tail::log_tail;
-use crate::event::{Event, FailureCause, Progress, Reporter, StageName};
+use crate::event::{Event, FailureCause, Progress, Queue, Reporter, StageName};
 use crate::exec::RunLimits;
 use crate::hash::Digest;
 use crate::store::Outputs;
 use crate::store::remote::{FetchSummary, UploadSummary};
+
+/// The time between two looks at what waits.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest time between them when stages have begun or ended.
+const CHANGE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A run takes at least this many times as long as looking, which takes milliseconds where there are thousands of stages.
+const WORK_PER_LOOK: u32 = 100;
 
 /// Counts and reports the events of a run.
 pub(super) struct RunEvents<'a> {
@@ -22,6 +31,12 @@ pub(super) struct RunEvents<'a> {
     begun: Instant,
     /// The number of stages that failed by each cause but a plain failure.
     causes: BTreeMap<String, usize>,
+    /// The number of times that a stage began or was found to be computed elsewhere.
+    begins: usize,
+    /// When was told last what waits, and how many stages had begun and ended then.
+    looked: Instant,
+    look_took: Duration,
+    seen: (usize, RunSummary),
     /// What no message has.
     hidden: &'a [String],
 }
@@ -37,6 +52,10 @@ impl<'a> RunEvents<'a> {
             summary,
             begun: Instant::now(),
             causes: BTreeMap::new(),
+            begins: 0,
+            looked: Instant::now(),
+            look_took: Duration::ZERO,
+            seen: (0, summary),
             hidden,
         }
     }
@@ -68,6 +87,7 @@ impl<'a> RunEvents<'a> {
     }
 
     pub(super) fn started(&mut self, stage: StageName, key: Digest, kind: &str, reason: String, log: &Path) {
+        self.begins += 1;
         self.reporter.event(&Event::Started {
             stage,
             key,
@@ -82,6 +102,7 @@ impl<'a> RunEvents<'a> {
     }
 
     pub(super) fn waiting(&mut self, stage: StageName, key: Digest, holder: String) {
+        self.begins += 1;
         self.reporter.event(&Event::Waiting { stage, key, holder });
     }
 
@@ -153,6 +174,23 @@ impl<'a> RunEvents<'a> {
         self.reporter.event(&Event::Skipped { stage, because });
     }
 
+    /// The stage was ended on request.
+    pub(super) fn cancelled(&mut self, stage: StageName, seconds: f64) {
+        self.summary.cancelled += 1;
+        self.reporter.event(&Event::Cancelled { stage, seconds });
+    }
+
+    /// Tells what waits, when it is time; a tick follows.
+    pub(super) fn look(&mut self, queue: impl FnOnce() -> Queue) {
+        let now = (self.begins, self.summary);
+        let interval = if now == self.seen { LOOK_INTERVAL } else { CHANGE_INTERVAL };
+        if self.looked.elapsed() >= interval.max(self.look_took * WORK_PER_LOOK) {
+            (self.looked, self.seen) = (Instant::now(), now);
+            self.reporter.look(&queue());
+            self.look_took = self.looked.elapsed();
+        }
+    }
+
     pub(super) fn warnings(&mut self, messages: Vec<String>) {
         for message in messages {
             self.reporter.event(&Event::Warned { message });
@@ -177,6 +215,7 @@ impl<'a> RunEvents<'a> {
             ran,
             failed,
             skipped,
+            cancelled,
             interrupted,
         } = self.summary;
         let seconds = self.begun.elapsed().as_secs_f64();
@@ -186,6 +225,7 @@ impl<'a> RunEvents<'a> {
             ran,
             failed,
             skipped,
+            cancelled,
             seconds,
             interrupted,
             causes: std::mem::take(&mut self.causes),

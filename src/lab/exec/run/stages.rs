@@ -115,6 +115,11 @@ impl<'a> RunStages<'a> {
         self.node(index).name.clone()
     }
 
+    /// How long the stage took in earlier runs, in seconds.
+    pub(super) fn estimate(&self, index: usize) -> Option<f64> {
+        self.planned(index).estimate.map(|estimate| estimate.as_secs_f64())
+    }
+
     fn planned(&self, index: usize) -> &'a PlanEntry {
         &self.plan.entries[self.plan.order[index].index()]
     }

@@ -218,6 +218,7 @@ impl Reporter for Notes {
                 stage, error, log_tail, ..
             } => format!("failed {stage}: {error}, {}", log_tail.join("")),
             Event::Retrying { stage, attempt, of, .. } => format!("retrying {stage}, {attempt} of {of}"),
+            Event::Cancelled { stage, .. } => format!("cancelled {stage}"),
             Event::Skipped { stage, because } => format!("skipped {stage}: {because}"),
             Event::Interrupted => "interrupted".to_owned(),
             _ => return,
@@ -232,6 +233,7 @@ struct Bench {
     interrupts: AtomicUsize,
     jobs: usize,
     keep_going: bool,
+    requests: RunRequests,
 }
 
 impl Bench {
@@ -244,6 +246,7 @@ impl Bench {
             interrupts: AtomicUsize::new(0),
             jobs: 1,
             keep_going: false,
+            requests: RunRequests::default(),
         }
     }
 
@@ -285,6 +288,7 @@ impl Bench {
             origin: RunOrigin::default(),
             sign: None,
             hidden: Vec::new(),
+            requests: self.requests.clone(),
         };
         let (resolver, mut notes) = (Resolver::new(&self.store, None), Notes::default());
         let summary = run(plan, &self.store, &resolver, &options, &mut executor, &self.interrupts, &mut notes);
@@ -306,6 +310,7 @@ fn summary(cached: usize, ran: usize, failed: usize, skipped: usize) -> RunSumma
         ran,
         failed,
         skipped,
+        cancelled: 0,
         interrupted: false,
     }
 }

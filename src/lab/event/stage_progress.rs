@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Progress;
+use super::Progress;
 use crate::text::{duration, shortened};
 
 /// The most characters of a program's word for its units.
@@ -12,16 +12,18 @@ const MAX_UNIT: usize = 24;
 const MAX_LEFT: f64 = 10.0 * 365.0 * 24.0 * 3600.0;
 
 /// The progress of a running stage over time.
-#[derive(Debug)]
-pub(super) struct StageProgress {
-    pub(super) since: Duration,
+#[derive(Clone, Debug)]
+pub struct StageProgress {
+    /// When it began, by the clock of whoever asks.
+    pub since: Duration,
     /// The first progress and its time: a stage that continues from a checkpoint does not begin at 0.
     first: Option<(Duration, u64)>,
     last: Option<(Duration, Progress)>,
 }
 
 impl StageProgress {
-    pub(super) fn new(now: Duration) -> Self {
+    /// Of a stage that begins now.
+    pub fn new(now: Duration) -> Self {
         Self {
             since: now,
             first: None,
@@ -29,30 +31,29 @@ impl StageProgress {
         }
     }
 
-    pub(super) fn progressed(&mut self, now: Duration, progress: &Progress) {
+    /// The stage is so far at `now`.
+    pub fn progressed(&mut self, now: Duration, progress: &Progress) {
         self.first.get_or_insert((now, progress.done));
         self.last = Some((now, progress.clone()));
     }
 
     /// `1200/4000 steps, 12.0s, 28.0s left, loss 0.0312, 51.2k tokens/s`: the most important first.
-    pub(super) fn status(&self, now: Duration) -> String {
-        let progress = self.last.as_ref().map(|(_, progress)| progress);
-        let counted = progress.filter(|progress| progress.total > 0);
-        let mut parts: Vec<String> = counted
-            .map(|progress| {
-                let unit = shortened(&progress.unit, MAX_UNIT);
-                format!("{}/{} {unit}", progress.done, progress.total)
-            })
-            .into_iter()
-            .collect();
+    pub fn status(&self, now: Duration) -> String {
+        let progress = self.last();
+        let mut parts: Vec<String> = progress.and_then(Progress::counted).into_iter().collect();
         parts.push(duration(now.saturating_sub(self.since).as_secs_f64()));
         parts.extend(self.left(now).map(|left| format!("{} left", duration(left))));
-        parts.extend(progress.into_iter().flat_map(readings));
+        parts.extend(progress.into_iter().flat_map(Progress::told));
         parts.join(", ")
     }
 
+    /// The progress that was reported last.
+    pub fn last(&self) -> Option<&Progress> {
+        self.last.as_ref().map(|(_, progress)| progress)
+    }
+
     /// The remaining seconds at the speed since the first progress; `None` before there is a speed.
-    fn left(&self, now: Duration) -> Option<f64> {
+    pub fn left(&self, now: Duration) -> Option<f64> {
         let (first, (last, progress)) = (self.first?, self.last.as_ref()?);
         let done = progress.done.checked_sub(first.1).filter(|done| *done > 0)?;
         let to_do = progress.total.checked_sub(progress.done)?;
@@ -62,15 +63,25 @@ impl StageProgress {
     }
 }
 
-/// The most telling readings: the losses and the speed.
-fn readings(progress: &Progress) -> impl Iterator<Item = String> + '_ {
-    let losses = [("loss", "loss"), ("validation_loss", "held-out loss")].into_iter();
-    let losses = losses.filter_map(|(name, shown)| Some(format!("{shown} {}", decimals(*progress.readings.get(name)?))));
-    let speed = progress
-        .readings
-        .get("tokens_per_second")
-        .map(|speed| format!("{} tokens/s", thousands(*speed)));
-    losses.chain(speed)
+impl Progress {
+    /// `1200/4000 steps`; `None` where it is not known how much there is to do.
+    pub fn counted(&self) -> Option<String> {
+        let unit = shortened(&self.unit, MAX_UNIT);
+        (self.total > 0).then(|| format!("{}/{} {unit}", self.done, self.total))
+    }
+
+    /// The share done, from 0 to 1; `None` where it is not known how much there is to do.
+    pub fn share(&self) -> Option<f64> {
+        (self.total > 0).then(|| (self.done as f64 / self.total as f64).min(1.0))
+    }
+
+    /// The most telling readings, for people: the losses and the speed.
+    pub fn told(&self) -> impl Iterator<Item = String> + '_ {
+        let losses = [("loss", "loss"), ("validation_loss", "held-out loss")].into_iter();
+        let losses = losses.filter_map(|(name, shown)| Some(format!("{shown} {}", decimals(*self.readings.get(name)?))));
+        let speed = self.readings.get("tokens_per_second");
+        losses.chain(speed.map(|speed| format!("{} tokens/s", thousands(*speed))))
+    }
 }
 
 /// `0.0312`, and `1.2e9` for a number that has no use for four decimals.

@@ -1,0 +1,167 @@
+//! How a run is, in lines that fit a terminal.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use lab::event::{Progress, WaitingStage};
+use lab::reporter::{LiveLine, RunTotal, StageLine};
+use lab::runs::{FoundRun, RunEnd, RunState, RunningStage};
+use lab::text::{Color, bytes, duration, shortened, stages};
+
+/// The most waiting stages that are named.
+const NAMED: usize = 8;
+
+/// The most characters of a name in a line about a stage that waits.
+const MAX_NAME: usize = 48;
+
+/// On narrower terminals it is said in fewer words that a stage waits.
+const MIN_COLUMNS_OF_WORDS: usize = 60;
+
+/// The memory of the workers, by the paths of their logs.
+pub(super) type Memory = BTreeMap<PathBuf, u64>;
+
+/// The lines about a run, each in at most so many columns.
+pub(super) fn lines(run: &FoundRun, memory: &Memory, columns: usize, is_ascii: bool) -> Vec<LiveLine> {
+    let mut lines = vec![title(run, columns), place(run, memory, columns)];
+    for stage in &run.status.running {
+        let text = stage_line(stage, run, memory).text(columns.saturating_sub(2), is_ascii);
+        lines.push(LiveLine::plain(format!("  {text}")));
+    }
+    if run.is_alive() {
+        lines.extend(waiting(run, columns));
+    }
+    lines
+}
+
+/// `addition: 12 of 40 stages, 2 running, 14m left`, or how the run ended.
+fn title(run: &FoundRun, columns: usize) -> LiveLine {
+    let status = &run.status;
+    let counts = &status.counts;
+    let ran = run.now - status.begun;
+    let (text, color) = match run.state {
+        RunState::Alive => {
+            let total = RunTotal {
+                stages: counts.stages,
+                done: counts.done,
+                running: status.running.len(),
+                waiting: status.waiting.elsewhere,
+                failed: counts.failed,
+                left: RunTotal::left(&status.waiting, run.now - status.time),
+                is_least: status.waiting.unknown > 0,
+                ran,
+            };
+            let experiment = shortened(&status.experiment, (columns / 3).max(8));
+            let stops = if status.interrupted { "stops; " } else { "" };
+            let room = columns.saturating_sub(experiment.chars().count() + 2 + stops.len());
+            return LiveLine {
+                text: format!("{experiment}: {stops}{}", total.text(room)),
+                color: Some(Color::Bold),
+            };
+        }
+        RunState::Ended(RunEnd::Done) => ("done", Color::Green),
+        RunState::Ended(RunEnd::Failed) if counts.failed == 0 => ("a stage was cancelled", Color::Yellow),
+        RunState::Ended(RunEnd::Failed) => ("failed", Color::Red),
+        RunState::Ended(RunEnd::Interrupted) => ("was stopped", Color::Yellow),
+        RunState::Ended(RunEnd::Error) => ("could not go on", Color::Red),
+        RunState::Killed => ("was killed", Color::Red),
+    };
+    let named = |count: usize, word: &str| (count > 0).then(|| format!("{count} {word}"));
+    let parts = [
+        Some(format!("{text} after {}", duration(ran))),
+        Some(stages(counts.stages)),
+        named(counts.cached, "cached"),
+        named(counts.ran, "ran"),
+        named(counts.failed, "failed"),
+        named(counts.cancelled, "cancelled"),
+        named(counts.skipped, "not tried"),
+    ];
+    let experiment = shortened(&status.experiment, (columns / 3).max(8));
+    let text = joined(&format!("{experiment}: "), parts.into_iter().flatten(), columns);
+    LiveLine { text, color: Some(color) }
+}
+
+/// Which run it is, and where.
+fn place(run: &FoundRun, memory: &Memory, columns: usize) -> LiveLine {
+    let status = &run.status;
+    let used: u64 = memory.values().sum();
+    let parts = [
+        Some(status.run.clone()),
+        Some(format!("process {} on {}", status.holder.process(), status.holder.host())),
+        Some(format!("{} at once", status.jobs)),
+        Some(format!(
+            "{} {}",
+            status.threads,
+            if status.threads == 1 { "thread" } else { "threads" }
+        )),
+        (used > 0).then(|| bytes(used)),
+    ];
+    LiveLine::dim(joined("  ", parts.into_iter().flatten(), columns))
+}
+
+/// As many of the parts as fit, the first ones.
+fn joined(begin: &str, parts: impl Iterator<Item = String>, columns: usize) -> String {
+    let mut text = begin.to_owned();
+    let mut gap = "";
+    for part in parts {
+        if !gap.is_empty() && text.chars().count() + gap.len() + part.chars().count() > columns {
+            break;
+        }
+        text += gap;
+        text += &part;
+        gap = ", ";
+    }
+    text
+}
+
+fn stage_line(stage: &RunningStage, run: &FoundRun, memory: &Memory) -> StageLine {
+    let progress = stage.progress.as_ref();
+    let used = memory.get(&stage.log).map(|used| bytes(*used));
+    let since = run.now - run.status.time;
+    StageLine {
+        name: stage.stage.to_string(),
+        share: progress.and_then(Progress::share),
+        ran: (run.now - stage.since).max(0.0),
+        left: stage.left.map(|left| (left - since).max(0.0)),
+        more: progress
+            .and_then(Progress::counted)
+            .into_iter()
+            .chain(used)
+            .chain(progress.into_iter().flat_map(Progress::told))
+            .collect(),
+    }
+}
+
+/// The first stages that wait, and how many more there are.
+fn waiting(run: &FoundRun, columns: usize) -> Vec<LiveLine> {
+    let queue = &run.status.waiting;
+    // What has begun since is told by the line about it.
+    let is_running = |stage: &&WaitingStage| run.status.running.iter().any(|running| running.stage == stage.stage);
+    let named: Vec<&WaitingStage> = queue.first.iter().filter(|stage| !is_running(stage)).take(NAMED).collect();
+    let mut lines: Vec<LiveLine> = named.iter().map(|stage| LiveLine::dim(waiting_line(stage, columns))).collect();
+    let more = queue.waiting().saturating_sub(named.len());
+    if more > 0 {
+        let counted = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        let parts = [
+            counted(queue.turn, "for their turn"),
+            counted(queue.elsewhere, "for other processes"),
+            counted(queue.fetching, "for downloads"),
+            counted(queue.inputs, "for inputs"),
+        ];
+        let begin = if named.is_empty() {
+            format!("  {more} wait: ")
+        } else {
+            format!("  {more} more wait; of all, ")
+        };
+        lines.push(LiveLine::dim(joined(&begin, parts.into_iter().flatten(), columns)));
+    }
+    lines
+}
+
+/// `  score[1] (seed=1)  waits for standard[1] (seed=1)`.
+fn waiting_line(stage: &WaitingStage, columns: usize) -> String {
+    let words = if columns < MIN_COLUMNS_OF_WORDS { "  for " } else { "  waits for " };
+    let room = columns.saturating_sub(2 + words.len());
+    let name = shortened(&stage.stage.to_string(), (room * 3 / 5).clamp(8, MAX_NAME));
+    let awaited = shortened(&stage.awaited, room.saturating_sub(name.chars().count()).max(8));
+    format!("  {name}{words}{awaited}")
+}
