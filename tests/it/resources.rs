@@ -60,12 +60,12 @@ run = ["sh", "-c", "for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done; echo > $R
 [stages.grows]
 kind = "command"
 resources = "small"
-run = ["sh", "-c", "x=$(head -c 60000000 /dev/zero | tr '\\0' a); sleep 1; echo ${#x} > $RUNNER_OUTPUT_TEXT"]
+run = ["sh", "-c", "x=$(head -c 60000000 /dev/zero | tr '\\0' a); sleep 1; echo ${{#x}} > $RUNNER_OUTPUT_TEXT"]
 
 [stages.is_too_big]
 kind = "command"
 resources = "capped"
-run = ["sh", "-c", "x=$(head -c 60000000 /dev/zero | tr '\\0' b); sleep 1; echo ${#x} > $RUNNER_OUTPUT_TEXT"]
+run = ["sh", "-c", "x=$(head -c 60000000 /dev/zero | tr '\\0' b); sleep 1; echo ${{#x}} > $RUNNER_OUTPUT_TEXT"]
 
 [stages.is_killed]
 kind = "command"
@@ -75,7 +75,7 @@ run = ["sh", "-c", "kill -9 $$"]
 [stages.fails_once]
 kind = "command"
 resources = "again"
-run = ["sh", "-c", "[ -e $RUNNER_SCRATCH/tried ] || { touch $RUNNER_SCRATCH/tried; exit 75; }; echo > $RUNNER_OUTPUT_TEXT"]
+run = ["sh", "-c", "[ -e $RUNNER_SCRATCH/tried ] || {{ touch $RUNNER_SCRATCH/tried; exit 75; }}; echo > $RUNNER_OUTPUT_TEXT"]
 
 [stages.fails]
 kind = "command"

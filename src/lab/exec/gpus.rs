@@ -181,8 +181,11 @@ impl GpuLocks {
 
     /// Locks the shares. The locks are held until all copies of the files are closed.
     pub(super) fn take(&self, pool: &GpuPool, shares: &[GpuShare]) -> Result<Vec<File>, NotLocked> {
-        self.make_folder().map_err(NotLocked::Io)?;
         let mut locks = Vec::new();
+        if shares.is_empty() {
+            return Ok(locks);
+        }
+        self.make_folder().map_err(NotLocked::Io)?;
         for share in shares {
             let before = locks.len();
             for slot in 0..SLOTS {

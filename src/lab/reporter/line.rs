@@ -327,7 +327,7 @@ mod tests {
             cancelled: 0,
             seconds: 130.0,
             interrupted,
-            causes: String::new(),
+            causes: if failed > 1 { "1 memory, 1 time".to_owned() } else { String::new() },
         }))
     }
 
@@ -413,6 +413,10 @@ mod tests {
     fn summaries() {
         assert_eq!(summary(14, 0, 0, false), "14 stages: 9 cached, 5 ran in 2m10s, 0 failed");
         assert_eq!(summary(1, 1, 3, false), "1 stage: 9 cached, 5 ran in 2m10s, 1 failed, 3 not tried");
+        assert_eq!(
+            summary(3, 2, 0, false),
+            "3 stages: 9 cached, 5 ran in 2m10s, 2 failed (1 memory, 1 time)"
+        );
         assert_eq!(
             summary(14, 0, 2, true),
             "14 stages: 9 cached, 5 ran in 2m10s, 0 failed, 2 not tried, interrupted (the same command goes on from here)"
