@@ -57,6 +57,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
     let session = Session::load(&args.experiment, &args.execution)?;
     let targets = args.selection.selection().targets(&session.dag)?;
+    let named = args.selection.selection().named(&session.dag);
     let session = session.with_store(StoreUse::Write)?;
     let Session {
         store,
@@ -69,7 +70,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut options = run_options(args, &settings, &remotes)?;
     let access = SourceAccess::new(&settings);
     let (mut contents, missing) = access.look_up(&dag, &store);
-    let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
+    let mut resolver = Resolver::new(&store, strict.clone())
+        .knowing(contents.clone())
+        .asking(&remotes)
+        .wanting(named.clone());
     let mut plan = resolver.plan(dag, &targets)?;
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
@@ -88,7 +92,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     ]);
     if !sources::needed(&plan).is_empty() {
         sources::download(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
-        resolver = Resolver::new(&store, strict).knowing(contents.clone()).asking(&remotes);
+        resolver = Resolver::new(&store, strict)
+            .knowing(contents.clone())
+            .asking(&remotes)
+            .wanting(named);
         plan = resolver.plan(plan.dag, &targets)?;
     }
     prepare(&plan, &store, &options.run, settings.offline, &interrupts, &mut reporters)?;

@@ -236,6 +236,7 @@ fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machin
             peak_memory: machine::peak_memory(),
             ..order.provenance.clone()
         },
+        keep: order.keep.clone(),
         ..Record::new(order.fingerprint.clone(), outputs)
     }
 }

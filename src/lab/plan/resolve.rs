@@ -10,12 +10,12 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 
 use super::earlier_records::{EarlierRecords, PresentStages};
-use super::{Dag, Node, Plan, PlanEntry, StageState};
+use super::{Again, Dag, Link, Node, Plan, PlanEntry, StageState};
 use crate::fingerprint::{Fingerprint, FingerprintChange, Reason, of_environment};
 use crate::hash::Digest;
 use crate::source::{CONTENT, Source, SourceContents};
 use crate::store::remote::Remotes;
-use crate::store::{Outputs, Record, RecordedOutputs, Store, StoreError};
+use crate::store::{Outputs, Presence, Record, RecordedOutputs, Store, StoreError};
 
 /// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
 pub struct Resolver<'a> {
@@ -30,6 +30,8 @@ pub struct Resolver<'a> {
     present: RefCell<PresentStages>,
     /// Asked for records that the store does not have.
     remotes: Option<&'a Remotes>,
+    /// The stages of a plan whose outputs are to be here, whether another stage needs them or not.
+    wanted: BTreeSet<NodeIndex>,
 }
 
 /// The instruction sets that decide the last bits of numbers on this machine.
@@ -63,7 +65,14 @@ impl<'a> Resolver<'a> {
             earlier_records: OnceCell::new(),
             present: RefCell::default(),
             remotes: None,
+            wanted: BTreeSet::new(),
         }
+    }
+
+    /// The resolver, for plans that have these stages computed again where gc deleted an output of theirs.
+    #[must_use]
+    pub fn wanting(self, wanted: BTreeSet<NodeIndex>) -> Self {
+        Self { wanted, ..self }
     }
 
     /// The resolver, with what is known of the sources; a stage that reads another one has no key yet.
@@ -95,6 +104,8 @@ impl<'a> Resolver<'a> {
             reason: None,
             outputs: Outputs::new(),
             is_here: false,
+            deleted: BTreeSet::new(),
+            again: None,
             is_accepted: false,
             estimate: None,
         };
@@ -112,7 +123,7 @@ impl<'a> Resolver<'a> {
                 };
                 let key = fingerprint.key();
                 match self.look_at(self.store.recorded_of(&fingerprint, &key)?)? {
-                    RecordLookUp::Hit(recorded) => entries[index.index()] = hit(key, recorded),
+                    RecordLookUp::Hit(recorded, deleted) => entries[index.index()] = hit(key, recorded, deleted),
                     found => missed.push((index, fingerprint, found)),
                 }
             }
@@ -137,7 +148,58 @@ impl<'a> Resolver<'a> {
         for index in open {
             entries[index.index()].estimate = self.earlier_records().estimate(&dag.graph[index]);
         }
-        Ok(Plan { dag, order, entries })
+        let mut plan = Plan { dag, order, entries };
+        self.mark_again(&mut plan)?;
+        Ok(plan)
+    }
+
+    /// Finds the hits that are computed again: those with a deleted output that a stage needs which runs, or may have to run, and that no
+    /// remote has; and so on for what these need.
+    fn mark_again(&self, plan: &mut Plan) -> Result<(), StoreError> {
+        let is_deleted = |plan: &Plan, link: &Link| {
+            let from = plan.entries.get(link.from.index());
+            from.is_some_and(|from| from.state == StageState::Hit && from.deleted.contains(link.port.as_ref()))
+        };
+        let needed_by = |plan: &Plan, index: NodeIndex| {
+            let links = plan
+                .dag
+                .graph
+                .node_weight(index)
+                .into_iter()
+                .flat_map(|node| node.inputs.values().flatten());
+            let deleted = links.filter(|link| is_deleted(plan, link));
+            deleted.map(|link| (link.from, Again::NeededBy(index))).collect::<Vec<_>>()
+        };
+        let has_deleted = |index: &&NodeIndex| plan.entries.get(index.index()).is_some_and(|entry| !entry.deleted.is_empty());
+        let mut open: Vec<(NodeIndex, Again)> = Vec::new();
+        let runs = plan.to_run().map(|(index, _, _)| index).collect::<Vec<_>>();
+        open.extend(runs.into_iter().flat_map(|index| needed_by(plan, index)));
+        open.extend(self.wanted.iter().filter(has_deleted).map(|index| (*index, Again::Asked)));
+        let mut seen: BTreeSet<NodeIndex> = BTreeSet::new();
+        while !open.is_empty() {
+            open.retain(|(index, _)| seen.insert(*index));
+            let key = |index: &NodeIndex| plan.entries.get(index.index()).and_then(|entry| entry.key);
+            let keys: Vec<Digest> = open.iter().filter_map(|(index, _)| key(index)).collect();
+            let elsewhere = self.remote(&keys)?;
+            let mut next = Vec::new();
+            for (index, why) in std::mem::take(&mut open) {
+                let estimate = plan
+                    .dag
+                    .graph
+                    .node_weight(index)
+                    .and_then(|node| self.earlier_records().estimate(node));
+                let Some(entry) = plan.entries.get_mut(index.index()) else {
+                    continue;
+                };
+                let record = entry.key.and_then(|key| elsewhere.get(&key));
+                if record.is_none_or(|record| record.outputs != entry.outputs) {
+                    (entry.again, entry.estimate) = (Some(why), estimate);
+                    next.extend(needed_by(plan, index));
+                }
+            }
+            open = next;
+        }
+        Ok(())
     }
 
     /// The fingerprint of a stage; `None` while an artifact at one of its inputs is not known.
@@ -175,14 +237,14 @@ impl<'a> Resolver<'a> {
         Some(fingerprint)
     }
 
-    /// Hit or run, with the reason.
+    /// Hit or run, with the reason. A hit has the outputs at the ports `needed`, here or in a remote; others may have been deleted by gc.
     ///
     /// # Errors
     /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
-    pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<PlanEntry, StoreError> {
+    pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint, needed: &BTreeSet<String>) -> Result<PlanEntry, StoreError> {
         let key = fingerprint.key();
-        let found = match self.look_at(self.store.recorded_of(fingerprint, &key)?)? {
-            RecordLookUp::Hit(recorded) => return Ok(hit(key, recorded)),
+        let found = match self.look_at(self.store.recorded_of(fingerprint, &key)?)?.having(needed) {
+            RecordLookUp::Hit(recorded, deleted) => return Ok(hit(key, recorded, deleted)),
             found => found,
         };
         Ok(match self.remote(&[key])?.remove(&key) {
@@ -194,7 +256,8 @@ impl<'a> Resolver<'a> {
     fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: RecordLookUp) -> PlanEntry {
         let reason = match found {
             RecordLookUp::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
-            RecordLookUp::Hit(_) | RecordLookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
+            RecordLookUp::OutputDeleted { port, digest } => Reason::OutputDeleted { port, digest },
+            RecordLookUp::Hit(..) | RecordLookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
                 Some(distrust) => Reason::Distrusted(distrust.to_string()),
                 None => self.earlier_records().reason(node, fingerprint, &self.present.borrow()),
             },
@@ -205,6 +268,8 @@ impl<'a> Resolver<'a> {
             reason: Some(reason),
             outputs: Outputs::new(),
             is_here: false,
+            deleted: BTreeSet::new(),
+            again: None,
             is_accepted: false,
             estimate: self.earlier_records().estimate(node),
         }
@@ -220,7 +285,7 @@ impl<'a> Resolver<'a> {
         };
         PlanEntry {
             is_here,
-            ..hit(key, recorded)
+            ..hit(key, recorded, BTreeSet::new())
         }
     }
 
@@ -236,14 +301,15 @@ impl<'a> Resolver<'a> {
         Ok(found)
     }
 
-    /// The outputs of the stage `key`, if it has a record and all of them are in the store.
+    /// The outputs of the stage `key`, if it has a record and those at the ports `needed` are in the store; others may have been deleted
+    /// by gc.
     ///
     /// # Errors
     /// When the store is damaged or cannot be read.
-    pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
-        Ok(match self.look_at(self.store.recorded(key)?)? {
-            RecordLookUp::Hit(recorded) => Some(recorded.outputs),
-            RecordLookUp::OutputMissing { .. } | RecordLookUp::Nothing => None,
+    pub fn hit(&self, key: &Digest, needed: &BTreeSet<String>) -> Result<Option<Outputs>, StoreError> {
+        Ok(match self.look_at(self.store.recorded(key)?)?.having(needed) {
+            RecordLookUp::Hit(recorded, _) => Some(recorded.outputs),
+            RecordLookUp::OutputMissing { .. } | RecordLookUp::OutputDeleted { .. } | RecordLookUp::Nothing => None,
         })
     }
 
@@ -255,20 +321,15 @@ impl<'a> Resolver<'a> {
         self.remote(keys).map(drop)
     }
 
-    /// Whether the store has the outputs of a record.
+    /// Whether the store has the outputs of a record, or gc has deleted them.
     fn look_at(&self, recorded: Option<RecordedOutputs>) -> Result<RecordLookUp, StoreError> {
         let Some(recorded) = recorded else {
             return Ok(RecordLookUp::Nothing);
         };
-        for (port, artifact) in &recorded.outputs {
-            if !self.store.has(artifact)? {
-                return Ok(RecordLookUp::OutputMissing {
-                    port: port.clone(),
-                    digest: artifact.digest,
-                });
-            }
-        }
-        Ok(RecordLookUp::Hit(recorded))
+        Ok(match self.store.presence(&recorded.outputs)? {
+            Presence::Accounted { deleted } => RecordLookUp::Hit(recorded, deleted),
+            Presence::Missing { port, digest } => RecordLookUp::OutputMissing { port, digest },
+        })
     }
 
     /// The latest of the earlier records whose outputs may be accepted for a stage, with its differences from it: the same stage, with
@@ -332,18 +393,44 @@ const ENVIRONMENT: &str = "environment";
 
 /// The result of looking a key up in the store.
 enum RecordLookUp {
-    Hit(RecordedOutputs),
-    OutputMissing { port: String, digest: Digest },
+    /// With the ports of those outputs that gc deleted.
+    Hit(RecordedOutputs, BTreeSet<String>),
+    OutputMissing {
+        port: String,
+        digest: Digest,
+    },
+    /// One that is needed was deleted by gc.
+    OutputDeleted {
+        port: String,
+        digest: Digest,
+    },
     Nothing,
 }
 
-fn hit(key: Digest, recorded: RecordedOutputs) -> PlanEntry {
+impl RecordLookUp {
+    /// No hit, where one of the outputs `needed` was deleted.
+    fn having(self, needed: &BTreeSet<String>) -> Self {
+        let Self::Hit(recorded, deleted) = &self else { return self };
+        let lacking = deleted.iter().find(|port| needed.contains(*port));
+        match lacking.and_then(|port| Some((port, recorded.outputs.get(port)?))) {
+            Some((port, artifact)) => Self::OutputDeleted {
+                port: port.clone(),
+                digest: artifact.digest,
+            },
+            None => self,
+        }
+    }
+}
+
+fn hit(key: Digest, recorded: RecordedOutputs, deleted: BTreeSet<String>) -> PlanEntry {
     PlanEntry {
         state: StageState::Hit,
         key: Some(key),
         reason: None,
         outputs: recorded.outputs,
-        is_here: true,
+        is_here: deleted.is_empty(),
+        deleted,
+        again: None,
         is_accepted: recorded.is_accepted,
         estimate: None,
     }

@@ -47,7 +47,7 @@ impl Store {
                 if found.contains_key(&record.victim.key) {
                     continue;
                 }
-                let outputs: Vec<Digest> = record.outputs.iter().map(|artifact| artifact.digest).collect();
+                let outputs: Vec<Digest> = record.outputs.iter().map(|output| output.artifact.digest).collect();
                 for output in &outputs {
                     let makers = graph.makers.entry(*output).or_default();
                     *makers = makers.saturating_sub(1);
@@ -82,12 +82,13 @@ impl Store {
         let mut named: BTreeSet<Digest> = rest
             .iter()
             .flat_map(|record| &record.outputs)
-            .map(|artifact| artifact.digest)
+            .map(|output| output.artifact.digest)
             .collect();
         named.extend(self.run_roots());
         for output in derived.iter().flat_map(|record| &record.outputs) {
             if !named.contains(output) {
                 self.set_aside(&self.object(output))?;
+                self.unbury(output);
             }
         }
         Ok(())
@@ -115,7 +116,7 @@ impl Graph {
                 readers.entry(*input).or_default().push(place);
             }
             for output in &record.outputs {
-                *makers.entry(output.digest).or_default() += 1;
+                *makers.entry(output.artifact.digest).or_default() += 1;
             }
         }
         Self { records, readers, makers }

@@ -136,6 +136,7 @@ impl Again<'_> {
             experiment: String::new(),
             run: String::new(),
             provenance: Provenance::default(),
+            keep: String::new(),
             sign: None,
         }
     }

@@ -96,5 +96,6 @@ pub fn run(
         run.kill_all(executor);
     }
     ended?;
+    run.write_wishes();
     Ok(run.finish(interrupts))
 }

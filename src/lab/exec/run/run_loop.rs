@@ -1,7 +1,7 @@
 //! The loop of a run: carries messages between the scheduler, the executor, the store and the reporter.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,24 @@ use super::claims::{Claim, Claims, RunningStage};
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::OrderWriter;
 use super::send_events::RunEvents;
-use super::stages::{InputCheck, Miss, RunStages, StageLookUp};
+use super::stages::{ChangedOutput, InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
-use crate::event::Reporter;
+use crate::event::{LostBecause, Reporter, StageName};
 use crate::exec::scheduler::Scheduler;
 use crate::exec::{Executor, WorkerMessage};
 use crate::hash::Digest;
 use crate::plan::{Plan, Resolver};
 use crate::store::remote::Uploads;
-use crate::store::{Outputs, Store, StoreError};
+use crate::store::{Outputs, Store, StoreError, Wisher};
 
 /// The longest wait for a message of the executor. Also the time between two look-ups of the stages that other processes compute.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The longest wait while inputs are being fetched or checked: news of them does not come through the executor.
 const INPUT_POLL_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The most stages that a warning names.
+const MOST_NAMED: usize = 5;
 
 /// How often a stage may fail and find its inputs damaged: after that, it is the one that damages them.
 const MOST_DAMAGED: u32 = 2;
@@ -164,7 +167,7 @@ impl<'a> RunLoop<'a> {
             }
         };
         // Once more, with the lease: its last holder may have finished between the look-up and the lease.
-        if let Some(outputs) = self.stages.hit(&key)? {
+        if let Some(outputs) = self.stages.hit(index, &key)? {
             self.cached(index, Some(key), Cow::Owned(outputs));
             return Ok(());
         }
@@ -216,8 +219,7 @@ impl<'a> RunLoop<'a> {
                 self.upload(key);
                 self.report.finished(self.stages.name(index), key, seconds, &outputs);
                 self.claims.protect(&outputs);
-                self.stages.made(index, outputs);
-                self.scheduler.done(index);
+                self.finished(index, &key, outputs);
             }
             WorkerMessage::Stopped | WorkerMessage::Progress(_) | WorkerMessage::Warned { .. } => {
                 // It has saved a checkpoint; the next run goes on from there.
@@ -259,14 +261,51 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// The outputs of the stages `lost` are gone from the store. That is a miss, however late it is noticed: these stages are looked up
-    /// again before the stage that needs them.
-    fn make_again(&mut self, lost: &[usize], needed_by: usize) {
-        for &index in lost {
-            let ran_here = self.stages.forget(index);
-            self.report.lost(self.stages.name(index), self.stages.name(needed_by), ran_here);
+    /// A stage has ended well, and its record is in the store.
+    fn finished(&mut self, index: usize, key: &Digest, outputs: Outputs) {
+        if !self.stages.has_key(index, key) {
+            // While it ran, one of its inputs came out otherwise than before. Its record is right; but it is not what the stage is now.
+            self.report
+                .lost(self.stages.name(index), self.stages.name(index), true, LostBecause::Changed);
+            self.scheduler.reopen(&[index]);
+            return;
         }
-        self.scheduler.lost(lost, needed_by);
+        let changed = self.stages.changed(index, &outputs);
+        self.stages.made(index, outputs);
+        self.scheduler.done(index);
+        self.look_up_users(index, &changed);
+    }
+
+    /// Where a stage that was computed again came out otherwise than before, nothing that was made of its old outputs counts: all stages
+    /// after it are looked up with the new ones. What is in doubt is said.
+    fn look_up_users(&mut self, index: usize, changed: &[ChangedOutput]) {
+        if changed.is_empty() {
+            return;
+        }
+        self.report.warnings(vec![doubt(self.store, &self.stages.name(index), changed)]);
+        let stale = self.stages.forget_users(index);
+        for &(user, ran_here) in &stale {
+            self.report
+                .lost(self.stages.name(user), self.stages.name(index), ran_here, LostBecause::Changed);
+        }
+        self.scheduler.reopen(&stale.iter().map(|(user, _)| *user).collect::<Vec<_>>());
+    }
+
+    /// These outputs of stages are gone from the store. That is a miss, however late it is noticed: these stages are looked up again before
+    /// the stage that needs them.
+    fn make_again(&mut self, lost: &BTreeMap<usize, BTreeSet<String>>, needed_by: usize) {
+        for (&index, ports) in lost {
+            let because = if self.stages.is_deleted(index, ports) {
+                LostBecause::Deleted
+            } else {
+                LostBecause::Missing
+            };
+            let ran_here = self.stages.forget(index, ports);
+            self.report
+                .lost(self.stages.name(index), self.stages.name(needed_by), ran_here, because);
+        }
+        let lost: Vec<usize> = lost.keys().copied().collect();
+        self.scheduler.lost(&lost, needed_by);
     }
 
     /// Handles the stages whose inputs have been fetched or checked.
@@ -298,7 +337,7 @@ impl<'a> RunLoop<'a> {
             let Some(key) = self.stages.miss(index).map(|miss| miss.fingerprint.key()) else {
                 continue;
             };
-            if let Some(outputs) = self.stages.hit(&key)? {
+            if let Some(outputs) = self.stages.hit(index, &key)? {
                 self.cached(index, Some(key), Cow::Owned(outputs));
             } else if !self.claims.is_held(&key) {
                 self.scheduler.must_run(index);
@@ -324,9 +363,31 @@ impl<'a> RunLoop<'a> {
 
     fn cached(&mut self, index: usize, key: Option<Digest>, outputs: Cow<'a, Outputs>) {
         self.claims.protect(&outputs);
+        let changed = self.stages.changed(index, &outputs);
         self.stages.found(index, outputs);
         self.scheduler.done(index);
         self.report.cached(self.stages.name(index), key);
+        self.look_up_users(index, &changed);
+    }
+
+    /// Writes down how long the experiment wants what the run has found and made to be kept. That is advice: a run does not fail for it.
+    pub(super) fn write_wishes(&mut self) {
+        let origin = &self.options.origin;
+        let file = origin.experiment.canonicalize().unwrap_or_else(|_| origin.experiment.clone());
+        let wisher = Wisher {
+            experiment: self.experiment.to_owned(),
+            file: file.display().to_string(),
+            user: origin.user.clone(),
+        };
+        let wishes = self.stages.wishes();
+        let written = self.store.write_wishes(&wisher, &wishes);
+        // Where nothing but the default is wished, little is lost.
+        if let Err(error) = written
+            && wishes.iter().any(|wish| !wish.keep.is_empty())
+        {
+            self.report
+                .warnings(vec![format!("gc will not know what `keep_outputs` says: {error}")]);
+        }
     }
 
     /// Uploads a stage that ran to the remotes, beside the run.
@@ -336,5 +397,41 @@ impl<'a> RunLoop<'a> {
             let start = || Uploads::start(remotes.clone(), self.store.clone());
             self.uploads.get_or_insert_with(start).add(key);
         }
+    }
+}
+
+/// The warning of a stage that came out otherwise when it was computed again, with the records that were made of its old outputs.
+fn doubt(store: &Store, stage: &StageName, changed: &[ChangedOutput]) -> String {
+    let outputs: Vec<String> = changed
+        .iter()
+        .map(|output| format!("`{}` was {} and is {} now", output.port, output.before.short(), output.now.short()))
+        .collect();
+    let before = changed.iter().map(|output| output.before).collect();
+    let derived = store.derived_from(&before).unwrap_or_default();
+    let mut names: Vec<&str> = derived.iter().map(|derived| derived.stage.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let more = if names.len() > MOST_NAMED { ", …" } else { "" };
+    let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{name}`")).collect();
+    let doubt = if derived.is_empty() {
+        "nothing was made of the old one".to_owned()
+    } else {
+        format!(
+            "in doubt is what was made of the old one, {} ({}{more})",
+            records(derived.len()),
+            named.join(", ")
+        )
+    };
+    format!(
+        "`{stage}` is not deterministic: it was computed again and came out otherwise ({}); {doubt}; all stages after it are looked up with the new one",
+        outputs.join(", ")
+    )
+}
+
+fn records(count: usize) -> String {
+    if count == 1 {
+        "1 record".to_owned()
+    } else {
+        format!("{count} records")
     }
 }

@@ -1,7 +1,7 @@
 //! Equal stages made one: drafts of all variants → nodes.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
 use crate::stage::{Kind, Stage};
+use crate::store::StageKeep;
 
 /// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
 type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
@@ -31,6 +32,7 @@ struct NamedStage {
     index: Option<i64>,
     part: bool,
     seed: u64,
+    keep: StageKeep,
 }
 
 impl Merger {
@@ -85,6 +87,7 @@ impl Merger {
             index: draft.declaration.index,
             part: false,
             seed: draft.seed,
+            keep: draft.keep,
         };
         match draft.parts {
             Some(parts) => Some(self.place_parts(&named, parts, &inputs)),
@@ -111,6 +114,11 @@ impl Merger {
             let named = NamedStage {
                 name: StageName { name, variant },
                 part: true,
+                // Its outputs are others than those that the whole names.
+                keep: StageKeep {
+                    ports: BTreeMap::new(),
+                    ..whole.keep.clone()
+                },
                 ..whole.clone()
             };
             let own: Vec<(String, Vec<Link>)> = own.collect();
@@ -151,6 +159,7 @@ impl Merger {
             index,
             part,
             seed,
+            keep,
         }: NamedStage,
         kind: &'static Kind,
         stage: Box<dyn Stage>,
@@ -170,6 +179,7 @@ impl Merger {
                     let agrees = |axis: &String, value: &mut String| name.variant.get(axis) == Some(value);
                     node.name.variant.retain(agrees);
                     node.part &= part;
+                    node.keep.insert(keep);
                     node.members.push(name);
                 }
                 node
@@ -188,6 +198,7 @@ impl Merger {
                     numerics,
                     seed,
                     inputs: inputs.iter().map(|(port, links)| (port.clone(), links.clone())).collect(),
+                    keep: BTreeSet::from([keep]),
                 });
                 entry.insert(node);
                 let mut sources: Vec<NodeIndex> = inputs.iter().flat_map(|(_, links)| links).map(|link| link.from).collect();

@@ -1,13 +1,14 @@
 //! The params and the seed of a stage.
 
 use super::free_inputs::{self, FREE_INPUTS};
+use super::keep::KEEP_OUTPUTS;
 use super::{Draft, DraftReader};
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, ValueData, nearest};
 use crate::source::SOURCE;
 use crate::stage::{INPUT_PATHS, Kind, Stage};
 
 /// Fields of every stage.
-const COMMON_FIELDS: [&str; 3] = ["kind", "for", "seed"];
+const COMMON_FIELDS: [&str; 4] = ["kind", "for", "seed", KEEP_OUTPUTS];
 
 /// The table of tasks, the only one whose entries a stage may change where it names them.
 const TASKS: &str = "tasks";

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::GcVictim;
+use super::{GcVictim, Hold};
 use crate::hash::Digest;
 use crate::store::index::shard_entries;
 use crate::store::{Artifact, Store, StoreError, files_of};
@@ -22,22 +23,60 @@ struct BriefRecord {
     #[serde(default)]
     stage: String,
     #[serde(default)]
+    variant: BTreeMap<String, String>,
+    #[serde(default)]
     experiment: String,
     #[serde(default)]
     seconds: f64,
+    #[serde(default)]
+    provenance: BriefProvenance,
+    #[serde(default)]
+    keep: String,
 }
 
 #[derive(Deserialize)]
 struct BriefFingerprint {
     #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    params: BriefParams,
+    #[serde(default)]
     inputs: BTreeMap<String, Vec<Digest>>,
+}
+
+#[derive(Default, Deserialize)]
+struct BriefParams {
+    #[serde(default)]
+    outputs: Value,
+}
+
+#[derive(Default, Deserialize)]
+struct BriefProvenance {
+    #[serde(default)]
+    user: String,
+}
+
+/// One output of a record.
+pub(in crate::store) struct CandidateOutput {
+    pub port: String,
+    pub artifact: Artifact,
+    /// Whether the experiments that use it let it go.
+    pub wished: Hold,
+    /// The same, if what is needed, protected and young stays.
+    pub hold: Hold,
 }
 
 /// A record that gc may remove.
 pub(in crate::store) struct GcCandidate {
     pub victim: GcVictim,
-    pub outputs: Vec<Artifact>,
+    pub outputs: Vec<CandidateOutput>,
     pub inputs: Vec<Digest>,
+    pub kind: String,
+    /// The param `outputs`, for kinds whose params decide their outputs.
+    pub declared: Value,
+    /// What the run wished that made it, and its user.
+    pub keep: String,
+    pub user: String,
     /// It must not be removed.
     pub stays: bool,
     /// It was chosen to be removed.
@@ -79,7 +118,7 @@ impl Store {
         let named: HashMap<Digest, u64> = records
             .iter()
             .flat_map(|record| &record.outputs)
-            .map(|artifact| (artifact.digest, artifact.bytes))
+            .map(|output| (output.artifact.digest, output.artifact.bytes))
             .collect();
         let mut objects = ExistingObjects::default();
         for folder in self.shards("objects")? {
@@ -110,17 +149,29 @@ fn read_candidate(key: Digest, path: PathBuf, now: SystemTime) -> Option<GcCandi
     let victim = GcVictim {
         key,
         stage: record.stage,
+        variant: record.variant,
         experiment: record.experiment,
         age,
         seconds: record.seconds.max(0.0),
         cost: 0.0,
         bytes: 0,
+        outputs: Vec::new(),
         path,
+    };
+    let output = |(port, artifact)| CandidateOutput {
+        port,
+        artifact,
+        wished: Hold::Held,
+        hold: Hold::Held,
     };
     Some(GcCandidate {
         victim,
-        outputs: record.outputs.into_values().collect(),
+        outputs: record.outputs.into_iter().map(output).collect(),
         inputs: record.fingerprint.inputs.into_values().flatten().collect(),
+        kind: record.fingerprint.kind,
+        declared: record.fingerprint.params.outputs,
+        keep: record.keep,
+        user: record.provenance.user,
         stays: false,
         goes: false,
     })
