@@ -19,7 +19,7 @@ use super::warning::warn;
 use super::{CliError, Exit, Session, color, program};
 use lab::config::{SandboxMode, Settings};
 use lab::event::{Event, Reporter, StageName};
-use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
+use lab::exec::{self, LocalExecutor, MakeRoom, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Node, Plan, Resolver};
 use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, SystemClock, TensorBoard, TerminalReporter};
 use lab::stage::{Sandbox, Secret};
@@ -165,6 +165,11 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         },
         sign: super::signing_key::key_for_signing(settings)?,
         hidden: Vec::new(),
+        make_room: (settings.make_room > 0).then(|| MakeRoom {
+            free: settings.make_room.saturating_mul(1_000_000_000),
+            is_result: kinds::is_result,
+            kept_files: kinds::KEPT_FILES,
+        }),
     })
 }
 

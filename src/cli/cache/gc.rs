@@ -86,6 +86,7 @@ pub(super) fn gc(args: &GcArgs) -> Result<Exit, CliError> {
         objects,
         older_than: args.older_than,
         max_bytes: args.max_size.map(|size| size.as_u64()),
+        room: None,
         all: !args.keep.is_empty() && args.older_than.is_none() && args.max_size.is_none(),
         forget: args.forget,
         grace: args.grace,

@@ -45,7 +45,7 @@ pub(super) fn show(store: &Store, digest: &Digest, producers: &Producers, json: 
                 let known = producers.artifact(digest);
                 known.map_or_else(
                     || "not in this store".to_owned(),
-                    |artifact| super::record::absence(store, artifact),
+                    |artifact| super::record::absence(store, &artifact),
                 )
             }
         },

@@ -14,7 +14,7 @@ mod worker;
 pub use local::LocalExecutor;
 pub use machine::cores;
 pub use origin::RunOrigin;
-pub use run::{RunError, RunOptions, RunSummary, run};
+pub use run::{MakeRoom, RunError, RunOptions, RunSummary, run};
 pub use scheduler::RunLimits;
 pub use work_order::{WorkOrder, WorkerMessage};
 pub use worker::work;

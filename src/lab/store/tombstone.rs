@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::copy::copy_file;
+use super::index::shard_entries;
 use super::{Artifact, Outputs, Store, StoreError, atomic, tmp};
 use crate::hash::{self, Digest};
 
@@ -97,6 +98,37 @@ impl Store {
             deleted.insert(port.clone());
         }
         Ok(Presence::Accounted { deleted })
+    }
+
+    /// Whether gc deleted an output of the stage `key`.
+    pub fn has_deleted(&self, key: &Digest) -> bool {
+        let outputs = self.outputs(key).ok().flatten().unwrap_or_default();
+        matches!(self.presence(&outputs), Ok(Presence::Accounted { deleted }) if !deleted.is_empty())
+    }
+
+    /// The tombstones that cannot be read or are of something else, and the kept files that are not what they were; by digest.
+    ///
+    /// # Errors
+    /// If a folder cannot be read.
+    pub(super) fn damaged_tombstones(&self) -> Result<Vec<(Digest, PathBuf, String)>, StoreError> {
+        let mut damaged = Vec::new();
+        for folder in self.shards("gone")? {
+            for (digest, path) in shard_entries(&folder)? {
+                let Some(found) = self.tombstone_file(&digest) else {
+                    // Another process may have removed it since it was listed.
+                    if path.exists() {
+                        damaged.push((digest, path, "it is not a tombstone".to_owned()));
+                    }
+                    continue;
+                };
+                let kept = self.kept_path(&digest);
+                let is_other = |(name, digest): &(&String, &Digest)| hash::file(&kept.join(name)).is_ok_and(|found| found != **digest);
+                if let Some((name, _)) = found.kept.iter().find(is_other) {
+                    damaged.push((digest, kept.join(name), "its content is another".to_owned()));
+                }
+            }
+        }
+        Ok(damaged)
     }
 
     /// The folder with what is left of an artifact that gc deleted, if anything is.
@@ -207,9 +239,11 @@ impl Store {
 
     /// Removes what tells that an artifact was deleted: it is there again, or nothing names it any more.
     pub(super) fn unbury(&self, digest: &Digest) {
-        // What stays misleads nobody. Of a kept folder there is nothing where there is no tombstone.
-        if std::fs::remove_file(self.tombstone_path(digest)).is_ok() {
-            self.discard_kept(&self.kept_path(digest));
+        // What stays misleads nobody.
+        let _ = std::fs::remove_file(self.tombstone_path(digest));
+        let kept = self.kept_path(digest);
+        if kept.exists() {
+            self.discard_kept(&kept);
         }
     }
 

@@ -48,8 +48,9 @@ struct Head {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageWish {
     pub key: Digest,
-    /// Whether a stage that uses its outputs has not run.
-    pub open: bool,
+    /// Whether a stage that uses its outputs has not run; `None` if the run did not look at all of these: then it is as before, and open
+    /// where nothing is known.
+    pub open: Option<bool>,
     /// What [`super::keep_text`] gives.
     pub keep: String,
 }
@@ -136,7 +137,8 @@ impl Store {
         let keys: Vec<String> = stages.iter().map(|stage| stage.key.to_string()).collect();
         let used = now / HOUR * HOUR;
         for (key, stage) in keys.iter().zip(stages) {
-            let state = if stage.open { "open" } else { "done" };
+            let was_done = || lines.get(key.as_str()).is_some_and(|line| line.split(' ').nth(1) == Some("done"));
+            let state = if stage.open.unwrap_or_else(|| !was_done()) { "open" } else { "done" };
             lines.insert(key, format!("{used} {state} {}", stage.keep));
         }
         let head = Head {

@@ -6,6 +6,7 @@
 //! | `stages` | the known facts about each stage: its inputs, its outputs, whether the store has it |
 //! | `inputs` | fetches and checks inputs in a thread of its own |
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
+//! | `room` | deletes artifacts before the disk is full, where that is allowed |
 //! | `orders` | writes the work orders for the executor |
 //! | `log_tail` | the end of a failed stage's log, as a person wants it |
 //! | `send_events` | counts stages by their end and sends the events of the run |
@@ -14,6 +15,7 @@ mod claims;
 mod inputs;
 mod log_tail;
 mod orders;
+mod room;
 mod run_loop;
 mod send_events;
 mod stages;
@@ -32,6 +34,7 @@ use crate::plan::{Plan, Resolver};
 use crate::stage::Sandbox;
 use crate::store::remote::Remotes;
 use crate::store::{Store, StoreError};
+pub use room::MakeRoom;
 use run_loop::RunLoop;
 
 /// How to run.
@@ -52,6 +55,8 @@ pub struct RunOptions {
     pub sign: Option<PathBuf>,
     /// The values of secrets, which no message has.
     pub hidden: Vec<String>,
+    /// Whether the run deletes artifacts before the disk is full.
+    pub make_room: Option<MakeRoom>,
 }
 
 /// How the run ended.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::claims::{Claim, Claims, RunningStage};
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::OrderWriter;
+use super::room::RoomKeeper;
 use super::send_events::RunEvents;
 use super::stages::{ChangedOutput, InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
@@ -44,6 +45,7 @@ pub(super) struct RunLoop<'a> {
     /// From the first stage on that ran.
     uploads: Option<Uploads>,
     report: RunEvents<'a>,
+    room: RoomKeeper<'a>,
     /// How often each stage has failed and found its inputs damaged.
     damaged: BTreeMap<usize, u32>,
     /// Whether the running stages were killed on request: then their end is no failure.
@@ -71,6 +73,7 @@ impl<'a> RunLoop<'a> {
             uploads: None,
             report: RunEvents::new(reporter, stages.count(), &options.hidden),
             stages,
+            room: RoomKeeper::new(store, options.make_room),
             damaged: BTreeMap::new(),
             killed: false,
             last_poll: Instant::now(),
@@ -172,6 +175,11 @@ impl<'a> RunLoop<'a> {
             return Ok(());
         }
         self.claims.protect_known(|| self.stages.known_artifacts())?;
+        if self.room.is_due() {
+            // What the run needs is protected by now.
+            let told = self.room.make_room();
+            self.report.warnings(told.into_iter().collect());
+        }
         let stage = self.stages.name(index);
         let log = self.orders.log(index, &stage)?;
         let order = self.orders.order(&self.stages, index, fingerprint, threads);

@@ -262,19 +262,24 @@ impl<'a> RunStages<'a> {
 
     /// What the experiment wishes for the stages that have been found or made.
     pub(super) fn wishes(&self) -> Vec<StageWish> {
-        let mut is_open = vec![false; self.count()];
-        for index in (0..self.count()).filter(|&index| self.outputs[index].is_none()) {
-            for &need in self.links(index).filter_map(|link| self.places.get(&link.from)) {
-                is_open[need] = true;
+        let open = |index: usize| {
+            let users = self.plan.dag.graph.neighbors(self.plan.order[index]);
+            let places: Vec<Option<usize>> = users.map(|user| self.places.get(&user).copied()).collect();
+            let has_run = |place: &usize| self.outputs[*place].is_some();
+            if places.iter().flatten().all(has_run) {
+                // Those that the run did not look at may have run before.
+                places.iter().all(Option::is_some).then_some(false)
+            } else {
+                Some(true)
             }
-        }
+        };
         let wish = |index: usize| {
             self.outputs[index].as_ref()?;
             let planned = self.planned(index).key.filter(|_| !self.lost.contains_key(&index));
             let key = || Some(self.resolver.fingerprint(self.node(index), |from| self.outputs_of(from))?.key());
             Some(StageWish {
                 key: planned.or_else(key)?,
-                open: is_open[index],
+                open: open(index),
                 keep: keep_text(&self.node(index).keep),
             })
         };

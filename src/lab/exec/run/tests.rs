@@ -250,6 +250,7 @@ struct Bench {
     interrupts: AtomicUsize,
     jobs: usize,
     keep_going: bool,
+    make_room: Option<MakeRoom>,
 }
 
 impl Bench {
@@ -262,6 +263,7 @@ impl Bench {
             interrupts: AtomicUsize::new(0),
             jobs: 1,
             keep_going: false,
+            make_room: None,
         }
     }
 
@@ -299,6 +301,7 @@ impl Bench {
             origin: RunOrigin::default(),
             sign: None,
             hidden: Vec::new(),
+            make_room: self.make_room,
         };
         let (resolver, mut notes) = (Resolver::new(&self.store, None), Notes::default());
         let summary = run(plan, &self.store, &resolver, &options, &mut executor, &self.interrupts, &mut notes);

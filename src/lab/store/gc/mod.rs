@@ -36,6 +36,8 @@ pub struct GcRules {
     pub older_than: Option<Duration>,
     /// Remove artifacts until the objects take no more space than this: first what takes little time to compute again for its size.
     pub max_bytes: Option<u64>,
+    /// The same until so many bytes have been removed.
+    pub room: Option<u64>,
     /// Remove everything that need not stay.
     pub all: bool,
     /// Remove the records too, and results like everything else: the stages run again.

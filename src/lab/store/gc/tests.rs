@@ -38,6 +38,7 @@ fn rules() -> GcRules {
         objects: HashSet::new(),
         older_than: None,
         max_bytes: None,
+        room: None,
         all: false,
         forget: true,
         grace: Duration::from_secs(3600),

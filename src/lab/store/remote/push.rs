@@ -12,7 +12,7 @@ use super::limits::{PART_SIZE, PARTS_AT_ONCE};
 use super::{Backend, RemoteConnection, RemoteError, Remotes, Shared, exclusive, folder, lock};
 use crate::hash::Digest;
 use crate::store::manifest::EntryContent;
-use crate::store::{Artifact, Lease, Presence, Store};
+use crate::store::{Artifact, Lease, Store};
 
 /// Stages that are uploaded at once.
 const STAGES_AT_ONCE: usize = 24;
@@ -56,7 +56,7 @@ impl Remotes {
     pub fn push(&self, store: &Store, keys: &[Digest], tick: &mut dyn FnMut(u64)) -> PushSummary {
         let before = self.0.sent.load(Ordering::Relaxed);
         let own: Vec<Digest> = keys.iter().copied().filter(|key| !store.is_accepted(key)).collect();
-        let whole: Vec<Digest> = own.iter().copied().filter(|key| !has_deleted(store, key)).collect();
+        let whole: Vec<Digest> = own.iter().copied().filter(|key| !store.has_deleted(key)).collect();
         let mut pushed = PushSummary {
             accepted: keys.len() - own.len(),
             deleted: own.len() - whole.len(),
@@ -85,12 +85,6 @@ impl Remotes {
         pushed.bytes = self.0.sent.load(Ordering::Relaxed) - before;
         pushed
     }
-}
-
-/// Whether gc deleted an output of a stage.
-fn has_deleted(store: &Store, key: &Digest) -> bool {
-    let outputs = store.outputs(key).ok().flatten().unwrap_or_default();
-    matches!(store.presence(&outputs), Ok(Presence::Accounted { deleted }) if !deleted.is_empty())
 }
 
 impl Shared {

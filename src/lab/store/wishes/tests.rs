@@ -13,7 +13,7 @@ fn wisher(user: &str) -> Wisher {
 fn wish(key: &Digest, open: bool, keep: &str) -> StageWish {
     StageWish {
         key: *key,
-        open,
+        open: Some(open),
         keep: keep.to_owned(),
     }
 }
@@ -73,6 +73,13 @@ fn what_is_waited_for_stays_for_a_while() {
     );
     store.write_wishes(&wisher("ada"), &[wish(&key, false, "never")]).unwrap();
     assert_eq!(held(&store, &key, 0), Hold::Free, "its users ran");
+    let unknown = |key| StageWish {
+        open: None,
+        ..wish(key, true, "never")
+    };
+    let other = Digest::of(b"other");
+    store.write_wishes(&wisher("ada"), &[unknown(&key), unknown(&other)]).unwrap();
+    assert_eq!((held(&store, &key, 0), held(&store, &other, 0)), (Hold::Free, Hold::Held));
 }
 
 #[test]

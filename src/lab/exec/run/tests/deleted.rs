@@ -19,6 +19,7 @@ impl Bench {
             objects: HashSet::new(),
             older_than: None,
             max_bytes: None,
+            room: None,
             all: true,
             forget: false,
             grace: Duration::ZERO,
@@ -174,4 +175,34 @@ fn what_is_asked_for_is_computed_again() {
     let (ended, _) = bench.run(&plan, &[]);
     assert_eq!(ended, summary(1, 2, 0, 0));
     assert!(bench.plan(FORK).entries.iter().all(|entry| entry.is_here));
+}
+
+#[test]
+fn a_run_makes_room_only_where_it_is_allowed_and_of_what_nobody_holds() {
+    let mut bench = Bench::new();
+    bench.run(&bench.plan(FORK), &[]);
+    let old = bench.plan(FORK);
+    for (_, _, entry) in old.stages() {
+        let hour = std::time::SystemTime::now() - Duration::from_secs(7200);
+        let key = entry.key.unwrap().to_string();
+        let record = bench.store.folder().join("v1/records").join(&key[..2]).join(format!("{}.json", &key[2..]));
+        for path in [record, bench.store.object(&entry.outputs["data"].digest)] {
+            std::fs::File::open(path).unwrap().set_modified(hour).unwrap();
+        }
+    }
+    let other: &[(&str, &[&str])] = &[("a", &[]), ("x", &["a"])];
+    bench.run(&bench.plan(other), &[]);
+    assert!(bench.plan(FORK).entries.iter().all(|entry| entry.is_here), "it is off");
+    bench.make_room = Some(MakeRoom {
+        free: u64::MAX,
+        is_result: |_, _, _| false,
+        kept_files: &[],
+    });
+    let more: &[(&str, &[&str])] = &[("a", &[]), ("y", &["a"])];
+    let (ended, notes) = bench.run(&bench.plan(more), &[]);
+    assert_eq!(ended, summary(1, 1, 0, 0));
+    assert!(notes.iter().any(|note| note.starts_with("warned: the disk was nearly full: deleted")), "{notes:?}");
+    let here: Vec<bool> = bench.plan(FORK).entries.iter().map(|entry| entry.is_here).collect();
+    assert_eq!(here, [true, false, false], "the run needs `a`");
+    assert_eq!(bench.plan(FORK).count(StageState::Hit), 3);
 }

@@ -229,6 +229,13 @@ fn large_and_cheap_goes_first() {
         ..rules()
     };
     assert_eq!(names(&store.plan_gc(&room).unwrap()), ["large"]);
+    for (bytes, expected) in [(1, 1), (100_000, 1), (109_000, 2), (u64::MAX, 2), (0, 0)] {
+        let room = GcRules {
+            room: Some(bytes),
+            ..rules()
+        };
+        assert_eq!(store.plan_gc(&room).unwrap().victims.len(), expected, "{bytes}");
+    }
     collect(&store, &room);
     assert_eq!(
         [&large, &cheap, &small].map(|record| state(&store, record)),
@@ -253,7 +260,7 @@ fn wishes_hold_or_let_go_without_a_rule() {
     let wish = |record: &Record, keep: &str, open| StageWish {
         key: record.fingerprint.key(),
         keep: keep.to_owned(),
-        open,
+        open: Some(open),
     };
     let model = stage(&store, "model", "model", (10_000, 9.0), &[]);
     let scores = stage(&store, "scores", "scores", (10_000, 9.0), &[]);
