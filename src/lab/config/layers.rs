@@ -201,7 +201,11 @@ fn check_trust(tree: &ConfigTable, problems: &mut Diagnostics) {
     let settings = tree.get("settings").into_iter().chain(profiles);
     for (key, value) in settings.filter_map(ConfigValue::as_table).flatten() {
         if TRUST.contains(&key.as_str()) {
-            let why = if key == "make_room" { "what a run may delete" } else { "whose records this machine believes" };
+            let why = if key == "make_room" {
+                "what a run may delete"
+            } else {
+                "whose records this machine believes"
+            };
             let message = format!("`{key}` cannot be set by an experiment: it says {why}");
             let help = "set it in `~/.config/runner/config.toml` or the project's `runner.toml`";
             problems.push(Diagnostic::new(message).at(value.key_at()).help(help));

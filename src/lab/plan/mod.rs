@@ -1,5 +1,6 @@
 //! Experiment → DAG → plan: which stages there are, and which of them the store already has.
 
+mod again;
 mod draft;
 mod earlier_records;
 mod resolve;

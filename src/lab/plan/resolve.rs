@@ -10,7 +10,7 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 
 use super::earlier_records::{EarlierRecords, PresentStages};
-use super::{Again, Dag, Link, Node, Plan, PlanEntry, StageState};
+use super::{Dag, Node, Plan, PlanEntry, StageState};
 use crate::fingerprint::{Fingerprint, FingerprintChange, Reason, of_environment};
 use crate::hash::Digest;
 use crate::source::{CONTENT, Source, SourceContents};
@@ -31,7 +31,7 @@ pub struct Resolver<'a> {
     /// Asked for records that the store does not have.
     remotes: Option<&'a Remotes>,
     /// The stages of a plan whose outputs are to be here, whether another stage needs them or not.
-    wanted: BTreeSet<NodeIndex>,
+    pub(super) wanted: BTreeSet<NodeIndex>,
 }
 
 /// The instruction sets that decide the last bits of numbers on this machine.
@@ -153,55 +153,6 @@ impl<'a> Resolver<'a> {
         Ok(plan)
     }
 
-    /// Finds the hits that are computed again: those with a deleted output that a stage needs which runs, or may have to run, and that no
-    /// remote has; and so on for what these need.
-    fn mark_again(&self, plan: &mut Plan) -> Result<(), StoreError> {
-        let is_deleted = |plan: &Plan, link: &Link| {
-            let from = plan.entries.get(link.from.index());
-            from.is_some_and(|from| from.state == StageState::Hit && from.deleted.contains(link.port.as_ref()))
-        };
-        let needed_by = |plan: &Plan, index: NodeIndex| {
-            let links = plan
-                .dag
-                .graph
-                .node_weight(index)
-                .into_iter()
-                .flat_map(|node| node.inputs.values().flatten());
-            let deleted = links.filter(|link| is_deleted(plan, link));
-            deleted.map(|link| (link.from, Again::NeededBy(index))).collect::<Vec<_>>()
-        };
-        let has_deleted = |index: &&NodeIndex| plan.entries.get(index.index()).is_some_and(|entry| !entry.deleted.is_empty());
-        let mut open: Vec<(NodeIndex, Again)> = Vec::new();
-        let runs = plan.to_run().map(|(index, _, _)| index).collect::<Vec<_>>();
-        open.extend(runs.into_iter().flat_map(|index| needed_by(plan, index)));
-        open.extend(self.wanted.iter().filter(has_deleted).map(|index| (*index, Again::Asked)));
-        let mut seen: BTreeSet<NodeIndex> = BTreeSet::new();
-        while !open.is_empty() {
-            open.retain(|(index, _)| seen.insert(*index));
-            let key = |index: &NodeIndex| plan.entries.get(index.index()).and_then(|entry| entry.key);
-            let keys: Vec<Digest> = open.iter().filter_map(|(index, _)| key(index)).collect();
-            let elsewhere = self.remote(&keys)?;
-            let mut next = Vec::new();
-            for (index, why) in std::mem::take(&mut open) {
-                let estimate = plan
-                    .dag
-                    .graph
-                    .node_weight(index)
-                    .and_then(|node| self.earlier_records().estimate(node));
-                let Some(entry) = plan.entries.get_mut(index.index()) else {
-                    continue;
-                };
-                let record = entry.key.and_then(|key| elsewhere.get(&key));
-                if record.is_none_or(|record| record.outputs != entry.outputs) {
-                    (entry.again, entry.estimate) = (Some(why), estimate);
-                    next.extend(needed_by(plan, index));
-                }
-            }
-            open = next;
-        }
-        Ok(())
-    }
-
     /// The fingerprint of a stage; `None` while an artifact at one of its inputs is not known.
     pub fn fingerprint<'b>(&self, node: &Node, outputs: impl Fn(NodeIndex) -> Option<&'b Outputs>) -> Option<Fingerprint> {
         let (mut params, mut files) = (Arc::clone(&node.canonical), BTreeMap::new());
@@ -290,7 +241,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// The records that remotes have. Those whose outputs are all in the store become records of the store.
-    fn remote(&self, keys: &[Digest]) -> Result<BTreeMap<Digest, Record>, StoreError> {
+    pub(super) fn remote(&self, keys: &[Digest]) -> Result<BTreeMap<Digest, Record>, StoreError> {
         let Some(remotes) = self.remotes.filter(|_| !keys.is_empty()) else {
             return Ok(BTreeMap::new());
         };
@@ -359,7 +310,7 @@ impl<'a> Resolver<'a> {
         Ok(nearest)
     }
 
-    fn earlier_records(&self) -> &EarlierRecords {
+    pub(super) fn earlier_records(&self) -> &EarlierRecords {
         self.earlier_records.get_or_init(|| EarlierRecords::read(self.store))
     }
 }

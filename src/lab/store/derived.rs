@@ -38,7 +38,7 @@ impl Store {
         if damaged.is_empty() {
             return Ok(Vec::new());
         }
-        let mut graph = Graph::new(self.candidates(SystemTime::now())?.0);
+        let mut graph = Graph::new(self.candidates(SystemTime::now(), |_, _, _| true)?.0);
         let mut found: BTreeMap<Digest, Derived> = BTreeMap::new();
         let mut open: Vec<Digest> = damaged.iter().copied().collect();
         while let Some(input) = open.pop() {
@@ -78,7 +78,7 @@ impl Store {
         if derived.is_empty() {
             return Ok(());
         }
-        let rest = self.candidates(SystemTime::now())?.0;
+        let rest = self.candidates(SystemTime::now(), |_, _, _| true)?.0;
         let mut named: BTreeSet<Digest> = rest
             .iter()
             .flat_map(|record| &record.outputs)

@@ -7,8 +7,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::gc::Hold;
-
 /// Units of durations, the longest first.
 const UNITS: [(&str, u64); 5] = [("w", 7 * 86400), ("d", 86400), ("h", 3600), ("m", 60), ("s", 1)];
 
@@ -24,6 +22,17 @@ pub enum Keep {
     Results,
     /// It stays.
     Always,
+}
+
+/// Whether an output may be removed. The weakest first: of several answers, the least counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hold {
+    /// It must stay.
+    Held,
+    /// A rule may take it.
+    IfAsked,
+    /// It goes without being asked for.
+    Free,
 }
 
 /// A text is no [`Keep`].

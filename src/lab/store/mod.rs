@@ -58,7 +58,7 @@ pub use artifact::Artifact;
 pub use bundle::{BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, check_head};
 pub use copy::shares_blocks;
 pub use derived::Derived;
-pub use gc::{DeletedOutput, GcPlan, GcRules, GcSummary, GcVictim};
+pub use gc::{DeletedOutput, GcPlan, GcRules, GcSummary, GcVictim, IsResult};
 pub use gc_roots::RunRoots;
 pub use index::StoreEntry;
 pub use keep::{Keep, NotAKeep, StageKeep, keep_text};

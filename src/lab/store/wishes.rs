@@ -11,8 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::gc::Hold;
-use super::keep::{self, StageKeep, read_keep};
+use super::keep::{self, Hold, StageKeep, read_keep};
 use super::{Store, StoreError, atomic};
 use crate::hash::Digest;
 
@@ -138,7 +137,11 @@ impl Store {
         let used = now / HOUR * HOUR;
         for (key, stage) in keys.iter().zip(stages) {
             let was_done = || lines.get(key.as_str()).is_some_and(|line| line.split(' ').nth(1) == Some("done"));
-            let state = if stage.open.unwrap_or_else(|| !was_done()) { "open" } else { "done" };
+            let state = if stage.open.unwrap_or_else(|| !was_done()) {
+                "open"
+            } else {
+                "done"
+            };
             lines.insert(key, format!("{used} {state} {}", stage.keep));
         }
         let head = Head {

@@ -7,11 +7,13 @@
 //! | `inputs` | fetches and checks inputs in a thread of its own |
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
 //! | `room` | deletes artifacts before the disk is full, where that is allowed |
+//! | `doubt` | what to say of a stage that came out otherwise than before |
 //! | `orders` | writes the work orders for the executor |
 //! | `log_tail` | the end of a failed stage's log, as a person wants it |
 //! | `send_events` | counts stages by their end and sends the events of the run |
 
 mod claims;
+mod doubt;
 mod inputs;
 mod log_tail;
 mod orders;

@@ -4,9 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use crate::store::{GcRules, Store, StoreError};
+use crate::store::{GcRules, IsResult, Store, StoreError};
 use crate::text::bytes;
 
 /// How often the free space is looked at.
@@ -24,7 +22,7 @@ pub struct MakeRoom {
     /// The bytes that are to stay free.
     pub free: u64,
     /// As in [`GcRules`].
-    pub is_result: fn(&str, &Value, &str) -> bool,
+    pub is_result: IsResult,
     /// As in [`GcRules`].
     pub kept_files: &'static [&'static str],
 }
@@ -63,8 +61,14 @@ impl<'a> RoomKeeper<'a> {
             self.next = Instant::now() + PAUSE;
         }
         Some(match removed {
-            Ok(0) => format!("the disk is nearly full ({} short of `make_room`), and nothing may be deleted", bytes(lacking)),
-            Ok(removed) => format!("the disk was nearly full: deleted {} of artifacts, which can be computed again", bytes(removed)),
+            Ok(0) => format!(
+                "the disk is nearly full ({} short of `make_room`), and nothing may be deleted",
+                bytes(lacking)
+            ),
+            Ok(removed) => format!(
+                "the disk was nearly full: deleted {} of artifacts, which can be computed again",
+                bytes(removed)
+            ),
             Err(error) => format!("the disk is nearly full, and could not be cleaned up: {error}"),
         })
     }

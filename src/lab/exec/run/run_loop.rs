@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::claims::{Claim, Claims, RunningStage};
+use super::doubt::doubt;
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::OrderWriter;
 use super::room::RoomKeeper;
 use super::send_events::RunEvents;
 use super::stages::{ChangedOutput, InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
-use crate::event::{LostBecause, Reporter, StageName};
+use crate::event::{LostBecause, Reporter};
 use crate::exec::scheduler::Scheduler;
 use crate::exec::{Executor, WorkerMessage};
 use crate::hash::Digest;
@@ -25,9 +26,6 @@ const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The longest wait while inputs are being fetched or checked: news of them does not come through the executor.
 const INPUT_POLL_INTERVAL: Duration = Duration::from_millis(5);
-
-/// The most stages that a warning names.
-const MOST_NAMED: usize = 5;
 
 /// How often a stage may fail and find its inputs damaged: after that, it is the one that damages them.
 const MOST_DAMAGED: u32 = 2;
@@ -405,41 +403,5 @@ impl<'a> RunLoop<'a> {
             let start = || Uploads::start(remotes.clone(), self.store.clone());
             self.uploads.get_or_insert_with(start).add(key);
         }
-    }
-}
-
-/// The warning of a stage that came out otherwise when it was computed again, with the records that were made of its old outputs.
-fn doubt(store: &Store, stage: &StageName, changed: &[ChangedOutput]) -> String {
-    let outputs: Vec<String> = changed
-        .iter()
-        .map(|output| format!("`{}` was {} and is {} now", output.port, output.before.short(), output.now.short()))
-        .collect();
-    let before = changed.iter().map(|output| output.before).collect();
-    let derived = store.derived_from(&before).unwrap_or_default();
-    let mut names: Vec<&str> = derived.iter().map(|derived| derived.stage.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let more = if names.len() > MOST_NAMED { ", …" } else { "" };
-    let named: Vec<String> = names.iter().take(MOST_NAMED).map(|name| format!("`{name}`")).collect();
-    let doubt = if derived.is_empty() {
-        "nothing was made of the old one".to_owned()
-    } else {
-        format!(
-            "in doubt is what was made of the old one, {} ({}{more})",
-            records(derived.len()),
-            named.join(", ")
-        )
-    };
-    format!(
-        "`{stage}` is not deterministic: it was computed again and came out otherwise ({}); {doubt}; all stages after it are looked up with the new one",
-        outputs.join(", ")
-    )
-}
-
-fn records(count: usize) -> String {
-    if count == 1 {
-        "1 record".to_owned()
-    } else {
-        format!("{count} records")
     }
 }

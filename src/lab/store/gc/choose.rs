@@ -47,7 +47,11 @@ pub(super) fn delete(mut records: Vec<GcCandidate>, rules: &GcRules, objects: Ex
     });
     let mut chosen: HashMap<Digest, String> = HashMap::new();
     let mut left: u64 = objects.named.values().sum::<u64>() + objects.orphans.values().sum::<u64>();
-    let limit = rules.max_bytes.into_iter().chain(rules.room.map(|room| left.saturating_sub(room))).min();
+    let limit = rules
+        .max_bytes
+        .into_iter()
+        .chain(rules.room.map(|room| left.saturating_sub(room)))
+        .min();
     let mut choose = |output: &CandidateOutput, why: String, left: &mut u64| {
         let digest = output.artifact.digest;
         if !chosen.contains_key(&digest) {

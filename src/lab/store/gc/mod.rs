@@ -20,11 +20,15 @@ use serde_json::Value;
 
 pub(super) use scan::GcCandidate;
 
+use super::keep::Hold;
 use super::leftovers::Leftover;
 use super::tombstone::Burial;
 use super::wishes::OutputFacts;
 use super::{Store, StoreError};
 use crate::hash::Digest;
+
+/// Whether an output is a result, by the name of its stage's kind, the params in the key, and the port.
+pub type IsResult = fn(&str, &Value, &str) -> bool;
 
 /// The rules for what gc removes.
 #[derive(Clone, Debug)]
@@ -44,21 +48,10 @@ pub struct GcRules {
     pub forget: bool,
     /// Anything younger stays in any case.
     pub grace: Duration,
-    /// Whether an output is what reports show: by the name of the kind, its param `outputs`, and the port.
-    pub is_result: fn(&str, &Value, &str) -> bool,
+    /// Whether an output is a result, which stays where nobody wishes anything.
+    pub is_result: IsResult,
     /// The names of files of a folder that reports read: they are kept when it is deleted.
     pub kept_files: &'static [&'static str],
-}
-
-/// Whether an output may be removed. The weakest first: of several answers, the least counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Hold {
-    /// It must stay.
-    Held,
-    /// A rule may take it.
-    IfAsked,
-    /// It goes without being asked for.
-    Free,
 }
 
 /// An output that gc removes.
@@ -138,7 +131,7 @@ impl Store {
     pub fn plan_gc(&self, rules: &GcRules) -> Result<GcPlan, StoreError> {
         let now = self.now()?;
         let wishes = self.wishes(now)?;
-        let (mut records, unreadable) = self.candidates(now)?;
+        let (mut records, unreadable) = self.candidates(now, rules.is_result)?;
         let (mut keys, mut roots) = (rules.keys.clone(), rules.objects.clone());
         for protection in self.protections()? {
             keys.extend(protection.keys);
@@ -152,7 +145,7 @@ impl Store {
                 let facts = OutputFacts {
                     key: &record.victim.key,
                     port: &output.port,
-                    is_result: (rules.is_result)(&record.kind, &record.declared, &output.port),
+                    is_result: output.is_result,
                     age: record.victim.age,
                     own: &record.keep,
                     experiment: &record.victim.experiment,

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{GcVictim, Hold};
+use super::{GcVictim, Hold, IsResult};
 use crate::hash::Digest;
 use crate::store::index::shard_entries;
 use crate::store::{Artifact, Store, StoreError, files_of};
@@ -39,15 +39,9 @@ struct BriefFingerprint {
     #[serde(default)]
     kind: String,
     #[serde(default)]
-    params: BriefParams,
+    params: Value,
     #[serde(default)]
     inputs: BTreeMap<String, Vec<Digest>>,
-}
-
-#[derive(Default, Deserialize)]
-struct BriefParams {
-    #[serde(default)]
-    outputs: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -60,6 +54,8 @@ struct BriefProvenance {
 pub(in crate::store) struct CandidateOutput {
     pub port: String,
     pub artifact: Artifact,
+    /// Whether it is what reports show.
+    pub is_result: bool,
     /// Whether the experiments that use it let it go.
     pub wished: Hold,
     /// The same, if what is needed, protected and young stays.
@@ -71,9 +67,6 @@ pub(in crate::store) struct GcCandidate {
     pub victim: GcVictim,
     pub outputs: Vec<CandidateOutput>,
     pub inputs: Vec<Digest>,
-    pub kind: String,
-    /// The param `outputs`, for kinds whose params decide their outputs.
-    pub declared: Value,
     /// What the run wished that made it, and its user.
     pub keep: String,
     pub user: String,
@@ -94,11 +87,11 @@ pub(super) struct ExistingObjects {
 
 impl Store {
     /// All records, and the number of those that cannot be read.
-    pub(in crate::store) fn candidates(&self, now: SystemTime) -> Result<(Vec<GcCandidate>, usize), StoreError> {
+    pub(in crate::store) fn candidates(&self, now: SystemTime, is_result: IsResult) -> Result<(Vec<GcCandidate>, usize), StoreError> {
         let (mut records, mut unreadable) = (Vec::new(), 0);
         for folder in self.shards("records")? {
             let entries = shard_entries(&folder)?.into_par_iter();
-            let read: Vec<Option<GcCandidate>> = entries.map(|(key, path)| read_candidate(key, path, now)).collect();
+            let read: Vec<Option<GcCandidate>> = entries.map(|(key, path)| read_candidate(key, path, now, is_result)).collect();
             for record in read {
                 unreadable += usize::from(record.is_none());
                 records.extend(record);
@@ -142,7 +135,7 @@ fn age(about: &Metadata, now: SystemTime) -> Duration {
     now.duration_since(changed).unwrap_or_default()
 }
 
-fn read_candidate(key: Digest, path: PathBuf, now: SystemTime) -> Option<GcCandidate> {
+fn read_candidate(key: Digest, path: PathBuf, now: SystemTime, is_result: IsResult) -> Option<GcCandidate> {
     let about = std::fs::metadata(&path).ok()?;
     let record: BriefRecord = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
     let age = now.duration_since(about.modified().ok()?).unwrap_or_default();
@@ -158,7 +151,9 @@ fn read_candidate(key: Digest, path: PathBuf, now: SystemTime) -> Option<GcCandi
         outputs: Vec::new(),
         path,
     };
-    let output = |(port, artifact)| CandidateOutput {
+    let BriefFingerprint { kind, params, inputs } = record.fingerprint;
+    let output = |(port, artifact): (String, Artifact)| CandidateOutput {
+        is_result: is_result(&kind, &params, &port),
         port,
         artifact,
         wished: Hold::Held,
@@ -167,9 +162,7 @@ fn read_candidate(key: Digest, path: PathBuf, now: SystemTime) -> Option<GcCandi
     Some(GcCandidate {
         victim,
         outputs: record.outputs.into_iter().map(output).collect(),
-        inputs: record.fingerprint.inputs.into_values().flatten().collect(),
-        kind: record.fingerprint.kind,
-        declared: record.fingerprint.params.outputs,
+        inputs: inputs.into_values().flatten().collect(),
         keep: record.keep,
         user: record.provenance.user,
         stays: false,

@@ -185,7 +185,12 @@ fn a_run_makes_room_only_where_it_is_allowed_and_of_what_nobody_holds() {
     for (_, _, entry) in old.stages() {
         let hour = std::time::SystemTime::now() - Duration::from_secs(7200);
         let key = entry.key.unwrap().to_string();
-        let record = bench.store.folder().join("v1/records").join(&key[..2]).join(format!("{}.json", &key[2..]));
+        let record = bench
+            .store
+            .folder()
+            .join("v1/records")
+            .join(&key[..2])
+            .join(format!("{}.json", &key[2..]));
         for path in [record, bench.store.object(&entry.outputs["data"].digest)] {
             std::fs::File::open(path).unwrap().set_modified(hour).unwrap();
         }
@@ -201,7 +206,12 @@ fn a_run_makes_room_only_where_it_is_allowed_and_of_what_nobody_holds() {
     let more: &[(&str, &[&str])] = &[("a", &[]), ("y", &["a"])];
     let (ended, notes) = bench.run(&bench.plan(more), &[]);
     assert_eq!(ended, summary(1, 1, 0, 0));
-    assert!(notes.iter().any(|note| note.starts_with("warned: the disk was nearly full: deleted")), "{notes:?}");
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.starts_with("warned: the disk was nearly full: deleted")),
+        "{notes:?}"
+    );
     let here: Vec<bool> = bench.plan(FORK).entries.iter().map(|entry| entry.is_here).collect();
     assert_eq!(here, [true, false, false], "the run needs `a`");
     assert_eq!(bench.plan(FORK).count(StageState::Hit), 3);
