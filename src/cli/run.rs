@@ -21,7 +21,7 @@ use super::warning::warn;
 use super::{CliError, Exit, Session, color, gpus, program};
 use lab::config::{SandboxMode, Settings};
 use lab::event::{Event, Queue, Reporter, StageName};
-use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
+use lab::exec::{self, LocalExecutor, MakeRoom, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Node, Plan, Resolver};
 use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, StatusFile, SystemClock, TensorBoard, TerminalReporter};
 use lab::runs::{RunOrder, RunRequests};
@@ -60,6 +60,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
     let session = Session::load(&args.experiment, &args.execution)?;
     let targets = args.selection.selection().targets(&session.dag)?;
+    let named = args.selection.selection().named(&session.dag);
     let session = session.with_store(StoreUse::Write)?;
     let Session {
         store,
@@ -72,7 +73,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut options = run_options(args, &settings, &remotes)?;
     let access = SourceAccess::new(&settings);
     let (mut contents, missing) = access.look_up(&dag, &store);
-    let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
+    let mut resolver = Resolver::new(&store, strict.clone())
+        .knowing(contents.clone())
+        .asking(&remotes)
+        .wanting(named.clone());
     let mut plan = resolver.plan(dag, &targets)?;
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
@@ -101,7 +105,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     ]);
     if !sources::needed(&plan).is_empty() {
         sources::download(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
-        resolver = Resolver::new(&store, strict).knowing(contents.clone()).asking(&remotes);
+        resolver = Resolver::new(&store, strict)
+            .knowing(contents.clone())
+            .asking(&remotes)
+            .wanting(named);
         plan = resolver.plan(plan.dag, &targets)?;
     }
     prepare(&plan, &store, &options.run, settings.offline, &interrupts, &mut reporters)?;
@@ -177,6 +184,11 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         sign: super::signing_key::key_for_signing(settings)?,
         hidden: Vec::new(),
         requests: RunRequests::default(),
+        make_room: (settings.make_room > 0).then(|| MakeRoom {
+            free: settings.make_room.saturating_mul(1_000_000_000),
+            is_result: kinds::is_result,
+            kept_files: kinds::KEPT_FILES,
+        }),
     })
 }
 

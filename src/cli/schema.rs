@@ -264,7 +264,17 @@ fn common() -> Map<String, Value> {
         "maxProperties": 1,
         "additionalProperties": range,
     });
+    let keep = json!({"anyOf": [
+        {"enum": ["always", "results", "never"]},
+        {"type": "string", "pattern": r"^[0-9]+[smhdw]$"},
+        {"$ref": "#/$defs/template"},
+    ]});
+    let keeps = json!({
+        "description": "How long gc leaves the outputs alone: `\"always\"`, `\"results\"`, a time after the last use (`\"7d\"`), `\"never\"`; or a table of outputs. In no key.",
+        "anyOf": [keep, {"type": "object", "additionalProperties": keep}],
+    });
     Map::from_iter([
+        ("keep_outputs".to_owned(), keeps),
         ("seed".to_owned(), seed),
         (
             "resources".to_owned(),

@@ -63,6 +63,18 @@ impl fmt::Display for FailureCause {
     }
 }
 
+/// Why a stage is looked up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostBecause {
+    /// An output is missing, or damaged.
+    Missing,
+    /// gc deleted an output that is needed.
+    Deleted,
+    /// A stage before it was computed again, and came out otherwise.
+    Changed,
+}
+
 /// One thing that happened in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -120,11 +132,13 @@ pub enum Event {
         key: Digest,
         holder: String,
     },
-    /// Outputs of the stage disappeared from the store after it was looked up. It is looked up again, and `needed_by` waits for it.
+    /// The stage is looked up again: its outputs disappeared from the store after it was looked up, or its inputs are others. `needed_by`
+    /// waits for it; where its inputs are others, that is the stage whose outputs they are.
     Lost {
         #[serde(flatten)]
         stage: StageName,
         needed_by: StageName,
+        because: LostBecause,
     },
     /// The stage succeeded and its record is in the store.
     Finished {

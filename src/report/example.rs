@@ -131,6 +131,7 @@ impl ExampleBuilder {
             seed: None,
             resources: lab::config::Resources::default(),
             inputs: links,
+            keep: std::collections::BTreeSet::new(),
         });
         for (_, from, _) in inputs {
             self.graph.update_edge(*from, node, ());
@@ -153,6 +154,8 @@ fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
         outputs,
         is_here: true,
         is_accepted: false,
+        deleted: std::collections::BTreeSet::new(),
+        again: None,
         estimate: None,
     }
 }
@@ -172,6 +175,8 @@ fn changed() -> PlanEntry {
         outputs: Outputs::new(),
         is_here: false,
         is_accepted: false,
+        deleted: std::collections::BTreeSet::new(),
+        again: None,
         estimate,
     }
 }
@@ -184,6 +189,8 @@ fn unknown() -> PlanEntry {
         outputs: Outputs::new(),
         is_here: false,
         is_accepted: false,
+        deleted: std::collections::BTreeSet::new(),
+        again: None,
         estimate: Some(Duration::from_secs(3)),
     }
 }

@@ -13,7 +13,7 @@ use lab::config::Resources;
 use lab::event::StageName;
 use lab::fingerprint::file_text;
 use lab::hash::Digest;
-use lab::store::{ProgramFound, Record, Store, StoreError};
+use lab::store::{Artifact, ProgramFound, Record, Store, StoreError};
 use lab::text::bytes;
 use lab::text::duration;
 use report::record_text::{claim_and_key, param_lines, program_and_commit, time_and_user};
@@ -106,7 +106,7 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
         let location = if path.exists() {
             path.display().to_string()
         } else {
-            "not in this store".to_owned()
+            absence(store, artifact)
         };
         card.line(
             "output",
@@ -114,6 +114,14 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
         );
     }
     card.text()
+}
+
+/// Why the store does not have an artifact.
+pub(super) fn absence(store: &Store, artifact: &Artifact) -> String {
+    match store.tombstone(artifact) {
+        Some(tombstone) => format!("deleted by gc on {} ({})", tombstone.day(), tombstone.why),
+        None => "not in this store".to_owned(),
+    }
 }
 
 /// `3c4d5e6f7a8b, from problems.train`

@@ -28,8 +28,8 @@ pub const KEYS: [&str; 17] = [
 ];
 /// Keys that describe one experiment; experiments that extend it do not inherit them.
 pub(super) const OWN: [&str; 3] = ["name", "description", "report"];
-/// Settings that no experiment may have.
-pub const TRUST: [&str; 3] = ["trusted", "sign", "require_signature"];
+/// Settings that no experiment may have, since it may come from elsewhere.
+pub const TRUST: [&str; 4] = ["trusted", "sign", "require_signature", "make_room"];
 
 /// An experiment with all layers merged, templates and matrix as written.
 #[derive(Clone, Debug)]

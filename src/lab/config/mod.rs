@@ -138,6 +138,8 @@ pub struct Settings {
     pub sign: bool,
     /// Whether a record without a trusted signature counts as a miss.
     pub require_signature: bool,
+    /// Gigabytes that a run keeps free on the disk of the store, by deleting what gc may delete to make room (0: it deletes nothing).
+    pub make_room: u64,
 }
 
 impl Default for Settings {
@@ -161,6 +163,7 @@ impl Default for Settings {
             trusted: Vec::new(),
             sign: false,
             require_signature: false,
+            make_room: 0,
         }
     }
 }

@@ -272,6 +272,7 @@ mod tests {
             experiment: String::new(),
             run: String::new(),
             provenance: Provenance::default(),
+            keep: String::new(),
             sign: None,
         }
     }

@@ -20,7 +20,7 @@ pub use limits::StageLimits;
 pub use local::LocalExecutor;
 pub use machine::{cores, total_memory};
 pub use origin::RunOrigin;
-pub use run::{RunError, RunOptions, RunSummary, run};
+pub use run::{MakeRoom, RunError, RunOptions, RunSummary, run};
 pub use scheduler::RunLimits;
 pub use work_order::{WorkOrder, WorkerMessage};
 pub use worker::work;

@@ -319,6 +319,15 @@ impl Scheduler {
     /// The outputs of the finished stages `lost` are gone, and the stage `index` needs them. They have to be looked up again; `index` and
     /// all other stages that need them and have not begun wait for them.
     pub fn lost(&mut self, lost: &[usize], index: usize) {
+        self.open_again(lost, Some(index));
+    }
+
+    /// These stages have to be looked up again, once all that they need is known; so have those that need them and have not begun.
+    pub fn reopen(&mut self, stages: &[usize]) {
+        self.open_again(stages, None);
+    }
+
+    fn open_again(&mut self, lost: &[usize], index: Option<usize>) {
         lost.iter().for_each(|&stage| self.set(stage, ScheduleStatus::Blocked));
         for &stage in lost {
             // The stages that it needs may be lost too; then it waits for them.
@@ -330,7 +339,7 @@ impl Scheduler {
         }
         let waiting = lost.iter().flat_map(|&stage| self.needed_by[stage].clone());
         let waiting = waiting.filter(|&next| self.status[next].waits() || self.status[next] == ScheduleStatus::Blocked);
-        let waiting: Vec<usize> = waiting.chain([index]).collect();
+        let waiting: Vec<usize> = waiting.filter(|next| !lost.contains(next)).chain(index).collect();
         for next in waiting {
             self.missing[next] = self.open_needs(next);
             self.set(next, ScheduleStatus::Blocked);

@@ -51,6 +51,9 @@ pub struct WorkOrder {
     pub experiment: String,
     pub run: String,
     pub provenance: Provenance,
+    /// How long the outputs are to be kept, as [`crate::store::keep_text`] says it.
+    #[serde(default)]
+    pub keep: String,
     /// The file of the secret key that signs the record.
     pub sign: Option<PathBuf>,
 }

@@ -284,6 +284,7 @@ fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machin
             attempts: order.attempts.clone(),
             ..order.provenance.clone()
         },
+        keep: order.keep.clone(),
         ..Record::new(order.fingerprint.clone(), outputs)
     }
 }

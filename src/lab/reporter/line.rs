@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::CommandHints;
-use crate::event::{Event, StageName};
+use crate::event::{Event, LostBecause, StageName};
 use crate::text::{Color, Paint, bytes, cut_line, duration, printable, shortened, stages};
 
 /// The most columns of a name, a reason or a message that are printed on one line. Commands and paths are printed whole.
@@ -57,6 +57,7 @@ pub(super) enum RunLine<'e> {
     Lost {
         stage: &'e StageName,
         needed_by: &'e StageName,
+        because: LostBecause,
     },
     Finished {
         stage: &'e StageName,
@@ -146,11 +147,16 @@ impl RunLine<'_> {
             Self::ComputedElsewhere { stage, holder } => format!("cached {}, which {} computed", short(stage), short(holder)),
             Self::Started { stage, reason } => format!("started {}: {}", short(stage), short(reason)),
             Self::Waiting { stage, holder } => format!("waiting for {}, which {} is computing", short(stage), short(holder)),
-            Self::Lost { stage, needed_by } => format!(
-                "{} is looked up again: an output has gone from the store, and {} needs it",
-                short(stage),
-                short(needed_by)
-            ),
+            Self::Lost { stage, needed_by, because } => {
+                let (stage, needed_by) = (short(stage), short(needed_by));
+                match because {
+                    LostBecause::Missing => {
+                        format!("{stage} is looked up again: an output has gone from the store, and {needed_by} needs it")
+                    }
+                    LostBecause::Deleted => format!("{stage} is computed again: gc deleted an output that {needed_by} needs"),
+                    LostBecause::Changed => format!("{stage} is looked up again: {needed_by} came out otherwise than before"),
+                }
+            }
             Self::Finished { stage, .. } => format!("finished {} in {}", short(stage), self.note()),
             Self::Failed(failed) => failed.lines(mark, paint, hints).join("\n"),
             Self::Retrying {

@@ -118,11 +118,15 @@ impl RunView {
                 self.begin(stage, Some(holder.clone()), now);
                 vec![RunLine::Waiting { stage, holder }]
             }
-            Event::Lost { stage, needed_by } => {
+            Event::Lost { stage, needed_by, because } => {
                 // Both will end later; the lost one had been counted.
                 self.live.remove(needed_by);
                 self.ended = self.ended.saturating_sub(1);
-                vec![RunLine::Lost { stage, needed_by }]
+                vec![RunLine::Lost {
+                    stage,
+                    needed_by,
+                    because: *because,
+                }]
             }
             Event::Finished { stage, seconds, .. } => {
                 self.end(stage);
@@ -251,6 +255,7 @@ pub(super) fn source_name(source: &str) -> StageName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LostBecause;
     use crate::hash::Digest;
 
     fn stage(name: &str) -> StageName {
@@ -269,6 +274,7 @@ mod tests {
             Event::Lost {
                 stage: stage("a"),
                 needed_by: stage("b"),
+                because: LostBecause::Missing,
             },
             Event::Cached { stage: stage("a"), key },
         ];

@@ -142,6 +142,7 @@ impl Again<'_> {
             experiment: String::new(),
             run: String::new(),
             provenance: Provenance::default(),
+            keep: String::new(),
             sign: None,
         }
     }

@@ -7,6 +7,8 @@
 //! | `inputs` | fetches and checks inputs in a thread of its own |
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
 //! | `attempts` | how the earlier attempts at each stage ended, and whether there is another one |
+//! | `room` | deletes artifacts before the disk is full, where that is allowed |
+//! | `doubt` | what to say of a stage that came out otherwise than before |
 //! | `orders` | writes the work orders for the executor |
 //! | `cancel` | ends single stages on request |
 //! | `forecast` | how long the rest of the run may take |
@@ -17,11 +19,13 @@
 mod attempts;
 mod cancel;
 mod claims;
+mod doubt;
 mod forecast;
 mod inputs;
 mod log_tail;
 mod orders;
 mod queue;
+mod room;
 mod run_loop;
 mod send_events;
 mod stages;
@@ -42,6 +46,7 @@ use crate::runs::RunRequests;
 use crate::stage::Sandbox;
 use crate::store::remote::Remotes;
 use crate::store::{Store, StoreError};
+pub use room::MakeRoom;
 use run_loop::RunLoop;
 
 /// How to run.
@@ -70,6 +75,8 @@ pub struct RunOptions {
     pub hidden: Vec<String>,
     /// What others ask of the run. Whoever starts it looks for requests; the run does what they ask of single stages.
     pub requests: RunRequests,
+    /// Whether the run deletes artifacts before the disk is full.
+    pub make_room: Option<MakeRoom>,
 }
 
 /// How the run ended.
@@ -118,5 +125,6 @@ pub fn run(
         run.kill_all(executor);
     }
     ended?;
+    run.write_wishes();
     Ok(run.finish(interrupts))
 }

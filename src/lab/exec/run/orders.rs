@@ -9,7 +9,7 @@ use crate::exec::{StageLimits, WorkOrder};
 use crate::fingerprint::{Fingerprint, FingerprintChange};
 use crate::plan::Node;
 use crate::stage::AddsTo;
-use crate::store::{FailedAttempt, Provenance, Record, Store, StoreError};
+use crate::store::{FailedAttempt, Provenance, Record, Store, StoreError, keep_text};
 use crate::text::clean_file_name;
 
 /// The longest part of a log's name that comes from the stage.
@@ -75,6 +75,7 @@ impl<'a> OrderWriter<'a> {
             experiment: self.experiment.to_owned(),
             run: self.options.run.clone(),
             provenance,
+            keep: keep_text(&node.keep),
             sign: self.options.sign.clone(),
         }
     }

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 use super::attempts::Attempts;
 use super::cancel;
 use super::claims::{Claim, Claims, RunningStage};
+use super::doubt::doubt;
 use super::forecast::Forecast;
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::{Given, OrderWriter};
 use super::queue::Waiting;
+use super::room::RoomKeeper;
 use super::send_events::RunEvents;
-use super::stages::{InputCheck, Miss, RunStages, StageLookUp};
+use super::stages::{ChangedOutput, InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
-use crate::event::Reporter;
+use crate::event::{LostBecause, Reporter};
 use crate::exec::gpus::{GpuLocks, GpuPool, NotLocked};
 use crate::exec::scheduler::{Scheduler, StageGrant};
 use crate::exec::{Executor, WorkerMessage};
@@ -24,7 +26,7 @@ use crate::hash::Digest;
 use crate::plan::{Plan, Resolver};
 use crate::runs::{Answer, Cancel};
 use crate::store::remote::Uploads;
-use crate::store::{Outputs, Store, StoreError};
+use crate::store::{Outputs, Store, StoreError, Wisher};
 
 /// The longest wait for a message of the executor. Also the time between two look-ups of the stages that other processes compute.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -52,6 +54,7 @@ pub(super) struct RunLoop<'a> {
     shares_gpus: bool,
     locks: GpuLocks,
     attempts: Attempts,
+    room: RoomKeeper<'a>,
     /// How often each stage has failed and found its inputs damaged.
     damaged: BTreeMap<usize, u32>,
     /// Whether the running stages were killed on request: then their end is no failure.
@@ -85,6 +88,7 @@ impl<'a> RunLoop<'a> {
             uploads: None,
             report: RunEvents::new(reporter, stages.count(), &options.hidden),
             stages,
+            room: RoomKeeper::new(store, options.make_room),
             damaged: BTreeMap::new(),
             killed: false,
             cancelled: BTreeSet::new(),
@@ -185,7 +189,7 @@ impl<'a> RunLoop<'a> {
             }
         };
         // Once more, with the lease: its last holder may have finished between the look-up and the lease.
-        if let Some(outputs) = self.stages.hit(&key)? {
+        if let Some(outputs) = self.stages.hit(index, &key)? {
             self.cached(index, Some(key), Cow::Owned(outputs));
             return Ok(());
         }
@@ -193,6 +197,11 @@ impl<'a> RunLoop<'a> {
             return Ok(());
         };
         self.claims.protect_known(|| self.stages.known_artifacts())?;
+        if self.room.is_due() {
+            // What the run needs is protected by now.
+            let told = self.room.make_room();
+            self.report.warnings(told.into_iter().collect());
+        }
         let stage = self.stages.name(index);
         let attempts = self.attempts.failed(index);
         let log = self.orders.log(index, &stage, attempts.len())?;
@@ -279,8 +288,17 @@ impl<'a> RunLoop<'a> {
         self.upload(key);
         self.report.finished(self.stages.name(index), key, seconds, &outputs);
         self.claims.protect(&outputs);
+        if !self.stages.has_key(index, &key) {
+            // While it ran, one of its inputs came out otherwise than before. Its record is right; but it is not what the stage is now.
+            self.report
+                .lost(self.stages.name(index), self.stages.name(index), true, LostBecause::Changed);
+            self.scheduler.reopen(&[index]);
+            return;
+        }
+        let changed = self.stages.changed(index, &outputs);
         self.stages.made(index, outputs);
         self.scheduler.done(index);
+        self.look_up_users(index, &changed);
     }
 
     /// A stage failed, perhaps because it read damaged bytes: its inputs are hashed again before the failure counts.
@@ -298,7 +316,7 @@ impl<'a> RunLoop<'a> {
     fn failed(&mut self, index: usize, mut failure: StageFailure) {
         let Some(running) = self.claims.end(index) else { return };
         // Its worker may have been ended between the record and its last message.
-        if let Ok(Some(outputs)) = self.stages.hit(&running.key) {
+        if let Ok(Some(outputs)) = self.stages.hit(index, &running.key) {
             self.finished(index, running.key, failure.seconds, outputs);
             return;
         }
@@ -328,14 +346,36 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// The outputs of the stages `lost` are gone from the store. That is a miss, however late it is noticed: these stages are looked up
-    /// again before the stage that needs them.
-    fn make_again(&mut self, lost: &[usize], needed_by: usize) {
-        for &index in lost {
-            let ran_here = self.stages.forget(index);
-            self.report.lost(self.stages.name(index), self.stages.name(needed_by), ran_here);
+    /// Where a stage that was computed again came out otherwise than before, nothing that was made of its old outputs counts: all stages
+    /// after it are looked up with the new ones. What is in doubt is said.
+    fn look_up_users(&mut self, index: usize, changed: &[ChangedOutput]) {
+        if changed.is_empty() {
+            return;
         }
-        self.scheduler.lost(lost, needed_by);
+        self.report.warnings(vec![doubt(self.store, &self.stages.name(index), changed)]);
+        let stale = self.stages.forget_users(index);
+        for &(user, ran_here) in &stale {
+            self.report
+                .lost(self.stages.name(user), self.stages.name(index), ran_here, LostBecause::Changed);
+        }
+        self.scheduler.reopen(&stale.iter().map(|(user, _)| *user).collect::<Vec<_>>());
+    }
+
+    /// These outputs of stages are gone from the store. That is a miss, however late it is noticed: these stages are looked up again before
+    /// the stage that needs them.
+    fn make_again(&mut self, lost: &BTreeMap<usize, BTreeSet<String>>, needed_by: usize) {
+        for (&index, ports) in lost {
+            let because = if self.stages.is_deleted(index, ports) {
+                LostBecause::Deleted
+            } else {
+                LostBecause::Missing
+            };
+            let ran_here = self.stages.forget(index, ports);
+            self.report
+                .lost(self.stages.name(index), self.stages.name(needed_by), ran_here, because);
+        }
+        let lost: Vec<usize> = lost.keys().copied().collect();
+        self.scheduler.lost(&lost, needed_by);
     }
 
     /// Handles the stages whose inputs have been fetched or checked.
@@ -368,7 +408,7 @@ impl<'a> RunLoop<'a> {
             let Some(key) = self.stages.miss(index).map(|miss| miss.fingerprint.key()) else {
                 continue;
             };
-            if let Some(outputs) = self.stages.hit(&key)? {
+            if let Some(outputs) = self.stages.hit(index, &key)? {
                 self.cached(index, Some(key), Cow::Owned(outputs));
             } else if !self.claims.is_held(&key) {
                 self.scheduler.must_run(index);
@@ -441,9 +481,31 @@ impl<'a> RunLoop<'a> {
 
     fn cached(&mut self, index: usize, key: Option<Digest>, outputs: Cow<'a, Outputs>) {
         self.claims.protect(&outputs);
+        let changed = self.stages.changed(index, &outputs);
         self.stages.found(index, outputs);
         self.scheduler.done(index);
         self.report.cached(self.stages.name(index), key);
+        self.look_up_users(index, &changed);
+    }
+
+    /// Writes down how long the experiment wants what the run has found and made to be kept. That is advice: a run does not fail for it.
+    pub(super) fn write_wishes(&mut self) {
+        let origin = &self.options.origin;
+        let file = origin.experiment.canonicalize().unwrap_or_else(|_| origin.experiment.clone());
+        let wisher = Wisher {
+            experiment: self.experiment.to_owned(),
+            file: file.display().to_string(),
+            user: origin.user.clone(),
+        };
+        let wishes = self.stages.wishes();
+        let written = self.store.write_wishes(&wisher, &wishes);
+        // Where nothing but the default is wished, little is lost.
+        if let Err(error) = written
+            && wishes.iter().any(|wish| !wish.keep.is_empty())
+        {
+            self.report
+                .warnings(vec![format!("gc will not know what `keep_outputs` says: {error}")]);
+        }
     }
 
     /// Uploads a stage that ran to the remotes, beside the run.

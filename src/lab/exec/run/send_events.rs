@@ -9,7 +9,7 @@ use super::attempts::NextAttempt;
 use super::claims::RunningStage;
 use super::inputs::StageFailure;
 use super::log_tail::log_tail;
-use crate::event::{Event, FailureCause, Progress, Queue, Reporter, StageName};
+use crate::event::{Event, FailureCause, LostBecause, Progress, Queue, Reporter, StageName};
 use crate::exec::RunLimits;
 use crate::hash::Digest;
 use crate::store::Outputs;
@@ -157,15 +157,15 @@ impl<'a> RunEvents<'a> {
         });
     }
 
-    /// The outputs of a stage are gone: it no longer counts as cached or run.
-    pub(super) fn lost(&mut self, stage: StageName, needed_by: StageName, ran_here: bool) {
+    /// A stage is looked up again: it no longer counts as cached or run.
+    pub(super) fn lost(&mut self, stage: StageName, needed_by: StageName, ran_here: bool, because: LostBecause) {
         let count = if ran_here {
             &mut self.summary.ran
         } else {
             &mut self.summary.cached
         };
         *count -= 1;
-        self.reporter.event(&Event::Lost { stage, needed_by });
+        self.reporter.event(&Event::Lost { stage, needed_by, because });
     }
 
     pub(super) fn skipped(&mut self, stage: StageName, because: &str) {

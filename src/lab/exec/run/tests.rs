@@ -13,12 +13,14 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::event::{Event, FailureCause, StageName};
+use crate::event::{Event, FailureCause, LostBecause, StageName};
 use crate::exec::{WorkOrder, WorkerMessage};
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Dag, Link, Node};
 use crate::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
 use crate::store::{Acquired, Outputs, Record};
+
+mod deleted;
 
 static KIND: Kind = Kind {
     name: "fake",
@@ -93,6 +95,7 @@ fn node(name: &str, links: Vec<Link>) -> Node {
         seed: None,
         resources: serde_json::from_value(json!({"retries": 2})).unwrap(),
         inputs: BTreeMap::from([("inputs".to_owned(), links)]),
+        keep: BTreeSet::new(),
     }
 }
 
@@ -104,6 +107,8 @@ enum Act {
     Crash,
     /// Is killed after its record is in the store, and before it can say so.
     CrashAtTheEnd,
+    /// With another output than the last time.
+    SucceedOtherwise,
     Fail,
     /// Damages its inputs in the store, and fails as if it had read them.
     DamageInputs,
@@ -135,6 +140,10 @@ impl Executor for FakeExecutor<'_> {
         match act {
             Act::Succeed => {
                 let (outputs, seconds) = (compute(self.store, name, order.fingerprint.clone()), 1.0);
+                self.messages.push_back((index, WorkerMessage::Done { outputs, seconds }));
+            }
+            Act::SucceedOtherwise => {
+                let (outputs, seconds) = (put(self.store, name, "other", order.fingerprint.clone()), 1.0);
                 self.messages.push_back((index, WorkerMessage::Done { outputs, seconds }));
             }
             Act::Fail => self.fail(index),
@@ -194,11 +203,18 @@ impl FakeExecutor<'_> {
 
 /// Puts the output and the record of a stage into the store, like a worker.
 fn compute(store: &Store, name: &str, fingerprint: Fingerprint) -> Outputs {
+    put(store, name, "output", fingerprint)
+}
+
+fn put(store: &Store, name: &str, what: &str, fingerprint: Fingerprint) -> Outputs {
     let workspace = store.workspace().unwrap();
     let path = workspace.path().join("data");
-    std::fs::write(&path, format!("output of {name}")).unwrap();
+    // gc leaves small files alone.
+    std::fs::write(&path, format!("{what} of {name}\n").repeat(500)).unwrap();
     let outputs = Outputs::from([("data".to_owned(), store.take(&path).unwrap())]);
-    store.write_record(&Record::new(fingerprint, outputs.clone())).unwrap();
+    let mut record = Record::new(fingerprint, outputs.clone());
+    name.clone_into(&mut record.stage);
+    store.write_record(&record).unwrap();
     outputs
 }
 
@@ -212,7 +228,12 @@ impl Reporter for Notes {
             Event::Cached { stage, .. } => format!("cached {stage}"),
             Event::Started { stage, .. } => format!("started {stage}"),
             Event::Waiting { stage, .. } => format!("waiting for {stage}"),
-            Event::Lost { stage, needed_by } => format!("lost {stage}, needed by {needed_by}"),
+            Event::Lost {
+                stage,
+                needed_by,
+                because: LostBecause::Changed,
+            } => format!("looked up {stage} again, after {needed_by}"),
+            Event::Lost { stage, needed_by, .. } => format!("lost {stage}, needed by {needed_by}"),
             Event::Finished { stage, .. } => format!("finished {stage}"),
             Event::Failed {
                 stage, error, log_tail, ..
@@ -221,9 +242,23 @@ impl Reporter for Notes {
             Event::Cancelled { stage, .. } => format!("cancelled {stage}"),
             Event::Skipped { stage, because } => format!("skipped {stage}: {because}"),
             Event::Interrupted => "interrupted".to_owned(),
+            Event::Warned { message } => format!("warned: {}", without_digests(message)),
             _ => return,
         });
     }
+}
+
+/// A message with `OLD` and `NEW` in the place of two digests.
+fn without_digests(message: &str) -> String {
+    let is_digest = |word: &&str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words: Vec<&str> = message.split(' ').collect();
+    let names = ["OLD", "NEW"].into_iter();
+    let digests: Vec<&str> = words.iter().copied().filter(is_digest).collect();
+    let mut text = message.to_owned();
+    for (digest, name) in digests.into_iter().zip(names) {
+        text = text.replace(digest, name);
+    }
+    text
 }
 
 /// A temporary store, and the runs in it.
@@ -234,6 +269,7 @@ struct Bench {
     jobs: usize,
     keep_going: bool,
     requests: RunRequests,
+    make_room: Option<MakeRoom>,
 }
 
 impl Bench {
@@ -247,6 +283,7 @@ impl Bench {
             jobs: 1,
             keep_going: false,
             requests: RunRequests::default(),
+            make_room: None,
         }
     }
 
@@ -289,6 +326,7 @@ impl Bench {
             sign: None,
             hidden: Vec::new(),
             requests: self.requests.clone(),
+            make_room: self.make_room,
         };
         let (resolver, mut notes) = (Resolver::new(&self.store, None), Notes::default());
         let summary = run(plan, &self.store, &resolver, &options, &mut executor, &self.interrupts, &mut notes);

@@ -1,7 +1,7 @@
 //! Equal stages made one: drafts of all variants → nodes.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
 use crate::stage::{Kind, Stage};
+use crate::store::StageKeep;
 
 /// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
 type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
@@ -32,6 +33,7 @@ struct NamedStage {
     part: bool,
     seed: u64,
     resources: Resources,
+    keep: StageKeep,
 }
 
 impl Merger {
@@ -87,6 +89,7 @@ impl Merger {
             part: false,
             seed: draft.seed,
             resources: draft.resources,
+            keep: draft.keep,
         };
         match draft.parts {
             Some(parts) => Some(self.place_parts(&named, parts, &inputs)),
@@ -114,6 +117,11 @@ impl Merger {
                 name: StageName { name, variant },
                 part: true,
                 resources: resources_of_part(whole, stage.as_ref()),
+                // Its outputs are others than those that the whole names.
+                keep: StageKeep {
+                    ports: BTreeMap::new(),
+                    ..whole.keep.clone()
+                },
                 ..whole.clone()
             };
             let own: Vec<(String, Vec<Link>)> = own.collect();
@@ -159,6 +167,7 @@ impl Merger {
             part,
             seed,
             resources,
+            keep,
         }: NamedStage,
         kind: &'static Kind,
         stage: Box<dyn Stage>,
@@ -179,6 +188,7 @@ impl Merger {
                     node.name.variant.retain(agrees);
                     node.part &= part;
                     node.resources = std::mem::take(&mut node.resources).joined(resources);
+                    node.keep.insert(keep);
                     node.members.push(name);
                 }
                 node
@@ -198,6 +208,7 @@ impl Merger {
                     seed,
                     resources,
                     inputs: inputs.iter().map(|(port, links)| (port.clone(), links.clone())).collect(),
+                    keep: BTreeSet::from([keep]),
                 });
                 entry.insert(node);
                 let mut sources: Vec<NodeIndex> = inputs.iter().flat_map(|(_, links)| links).map(|link| link.from).collect();

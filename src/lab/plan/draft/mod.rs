@@ -8,6 +8,7 @@ mod command_files;
 mod cycle;
 mod environment;
 mod free_inputs;
+mod keep;
 mod merge;
 mod params;
 mod reference;
@@ -21,6 +22,7 @@ use std::path::Path;
 use super::Dag;
 use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, Resources, StageDeclaration, ValueOrigin, Variant, known, nearest};
 use crate::stage::{ImpliedInput, Input, Kind, Output, Stage};
+use crate::store::StageKeep;
 use command_files::FileLooks;
 
 /// More references than this, in all variants together, are taken for a mistake: a range in each stage of a range is their product.
@@ -99,6 +101,8 @@ struct Draft<'a> {
     inputs: Vec<(String, Vec<Edge>)>,
     /// The stages that it stands for, if it does.
     parts: Option<carry::Parts>,
+    /// How long its outputs are to be kept.
+    keep: StageKeep,
 }
 
 /// A reference to the output of another draft.
@@ -184,11 +188,13 @@ impl<'a, 'p> DraftReader<'a, 'p> {
                 seed: kind.map_or(0, |kind| self.seed(declaration, kind)),
                 inputs: Vec::new(),
                 parts: None,
+                keep: StageKeep::default(),
             });
         }
         // Only now: the outputs of a stage may depend on its params.
         let sources: Vec<Option<OutputPorts>> = drafts.iter().map(OutputPorts::of).collect();
-        for draft in &mut drafts {
+        for (draft, ports) in drafts.iter_mut().zip(&sources) {
+            draft.keep = self.keep(draft.declaration, ports.as_ref());
             if let Some(kind) = draft.kind {
                 let implied = draft.stage.as_ref().map(|(stage, _)| stage.implied_inputs()).unwrap_or_default();
                 draft.inputs = self.inputs(draft.declaration, kind, &implied, &sources);

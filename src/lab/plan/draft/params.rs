@@ -1,6 +1,7 @@
 //! The params and the seed of a stage.
 
 use super::free_inputs::{self, FREE_INPUTS};
+use super::keep::KEEP_OUTPUTS;
 use super::resources::RESOURCES;
 use super::{Draft, DraftReader};
 use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, Resources, StageDeclaration, ValueData, nearest};
@@ -8,7 +9,7 @@ use crate::source::SOURCE;
 use crate::stage::{INPUT_PATHS, Kind, Stage};
 
 /// Fields of every stage.
-const COMMON_FIELDS: [&str; 4] = ["kind", "for", "seed", RESOURCES];
+const COMMON_FIELDS: [&str; 5] = ["kind", "for", "seed", KEEP_OUTPUTS, RESOURCES];
 
 /// The table of tasks, the only one whose entries a stage may change where it names them.
 const TASKS: &str = "tasks";
