@@ -54,7 +54,7 @@ fn gc_beside_a_run_fails_nothing() {
     // Without a store there is nothing to clean, which is an error.
     while !lab.path().join("shared").exists() {
         assert!(run.try_wait().unwrap().is_none(), "the run ended without a store");
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
     // Without grace: what a worker has put into the store a moment ago may go before its record is written.
     let mut forget = ["", " --forget"].into_iter().cycle();

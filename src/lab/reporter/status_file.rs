@@ -262,6 +262,7 @@ fn environment_name(environment: &str) -> StageName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LostBecause;
     use crate::hash::Digest;
     use crate::reporter::clock::FakeClock;
     use crate::runs::{RunState, find_one};
@@ -365,6 +366,7 @@ mod tests {
         let lost = Event::Lost {
             stage: stage("b"),
             needed_by: stage("c"),
+            because: LostBecause::Missing,
         };
         let status = tick(Some(lost), 1.0);
         assert_eq!((status.counts.ran, status.counts.cached, status.running.len()), (0, 1, 0));

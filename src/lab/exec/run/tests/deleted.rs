@@ -192,7 +192,7 @@ fn a_run_makes_room_only_where_it_is_allowed_and_of_what_nobody_holds() {
             .join(&key[..2])
             .join(format!("{}.json", &key[2..]));
         for path in [record, bench.store.object(&entry.outputs["data"].digest)] {
-            std::fs::File::open(path).unwrap().set_modified(hour).unwrap();
+            File::open(path).unwrap().set_modified(hour).unwrap();
         }
     }
     let other: &[(&str, &[&str])] = &[("a", &[]), ("x", &["a"])];
