@@ -3,13 +3,14 @@
 //! Few fields are required, because an extended file or a profile may give the rest. A template may stand for every value that is not
 //! text.
 
+mod matrix;
 mod report;
 
 use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use lab::config::Settings;
+use lab::config::{Resources, Settings};
 use lab::stage::{Input, Kind};
 
 /// Print the JSON Schema of experiment files (draft 2020-12)
@@ -38,7 +39,12 @@ pub fn schema(kinds: &[&'static Kind]) -> Value {
     definitions.insert("reference".to_owned(), reference());
     definitions.insert("stage".to_owned(), stage(kinds));
     let settings = schemars::schema_for!(Settings).to_value();
-    definitions.insert("settings".to_owned(), extract_definitions(settings, "settings", &mut Map::new()));
+    let settings = extract_definitions(settings, "settings", &mut definitions);
+    definitions.insert("settings".to_owned(), settings);
+    let mut resources = schemars::schema_for!(Resources).to_value();
+    resources = extract_definitions(resources, "resources", &mut definitions);
+    allow_templates_inside(&mut resources);
+    definitions.insert("resources".to_owned(), resources);
     let layered = layered(kinds, &tables);
     let mut whole = layered.clone();
     whole.insert(
@@ -85,9 +91,9 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
     let entries = |table: &str| tables.get(table).cloned().unwrap_or_else(|| json!({"type": "object"}));
     let layered = json!({
         "settings": {"$ref": "#/$defs/settings", "description": "How to run; never part of a stage's key."},
-        "params": params_table(),
-        "matrix": matrix_table(),
-        "ablate": ablate_table(),
+        "params": matrix::params_table(),
+        "matrix": matrix::matrix_table(),
+        "ablate": matrix::ablate_table(),
         "defaults": {
             "description": "Fields of all stages of a kind that do not give them: `[defaults.train]`.",
             "type": "object",
@@ -135,87 +141,6 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
         Value::Object(layered) => layered,
         _ => Map::new(),
     }
-}
-
-/// The types of a param.
-fn param_value() -> Value {
-    json!({"type": ["string", "number", "boolean", "array"]})
-}
-
-fn params_table() -> Value {
-    json!({
-        "description": "Values that templates use: `{name}`.",
-        "type": "object",
-        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-        "additionalProperties": {"anyOf": [
-            param_value(),
-            {
-                "description": "A value for each value of the param or axis that `by` names, and one for all `else`.",
-                "type": "object",
-                "additionalProperties": param_value(),
-            },
-        ]},
-    })
-}
-
-fn matrix_table() -> Value {
-    let combinations = |description: &str| json!({"type": "array", "items": {"type": "object"}, "description": description});
-    json!({
-        "description": "Axes: every combination of their values is a variant.",
-        "type": "object",
-        "properties": {
-            "exclude": combinations("Combinations left out: all that have these values."),
-            "include": combinations("Further combinations; each names every axis."),
-            "sample": {"anyOf": [sample_table(), axis()]},
-        },
-        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
-        "additionalProperties": axis(),
-    })
-}
-
-/// The values of an axis: a list, or a range of numbers.
-fn axis() -> Value {
-    let scale = |name: &str, description: &str| {
-        json!({
-            "type": "object",
-            "properties": {
-                name: {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "description": description},
-                "n": {"type": "integer", "minimum": 2, "description": "The number of values, the ends among them."},
-            },
-            "required": [name, "n"],
-            "additionalProperties": false,
-        })
-    };
-    json!({"anyOf": [
-        {"type": "array", "minItems": 1, "uniqueItems": true},
-        {"type": "string", "pattern": r"^\s*-?\d+\s*\.\.=?\s*-?\d+\s*$", "description": "Whole numbers: `1..=5`."},
-        scale("linear", "The first and the last value; all differences are equal."),
-        scale("log", "The first and the last value; all ratios are equal."),
-    ]})
-}
-
-fn sample_table() -> Value {
-    json!({
-        "description": "Some of the combinations, chosen by their hashes: a larger `n` keeps those of a smaller one. Each is taken with all seeds.",
-        "type": "object",
-        "properties": {
-            "n": {"type": "integer", "minimum": 1, "description": "The number of combinations, seeds not counted."},
-            "seed": {"type": "integer", "minimum": 0, "default": 0, "description": "Another seed chooses others."},
-        },
-        "required": ["n"],
-        "additionalProperties": false,
-    })
-}
-
-fn ablate_table() -> Value {
-    json!({
-        "description": "Changes made one at a time: each value of a param, and each table of params, is a variant beside the baseline.",
-        "type": "object",
-        "additionalProperties": {"anyOf": [
-            {"type": "array", "uniqueItems": true, "items": param_value()},
-            {"type": "object", "minProperties": 1, "additionalProperties": param_value()},
-        ]},
-    })
 }
 
 fn template() -> Value {

@@ -91,7 +91,7 @@ mod tests {
         };
         assert_eq!(
             table("fit", &used),
-            "# from 3 records\n[resources.fit]\nmemory = \"2560 MiB\"           # used at most 2.1 GB\ntime = \"17m\"                 # took at most 8m10s\n"
+            "# from 3 records\n[resources.fit]\nmemory = \"2560 MiB\"           # used at most 2.1 GB\ntime = \"17m\"                  # took at most 8m10s\n"
         );
         assert!(table("a b", &Used::default()).contains("[resources.\"a b\"]\ntime = \"1m\""));
     }
