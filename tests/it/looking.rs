@@ -63,7 +63,12 @@ fn wait_for_runs(lab: &Lab, what: &str, fits: impl Fn(&[Value]) -> bool) -> Vec<
 }
 
 fn names(stages: &Value) -> Vec<&str> {
-    stages.as_array().unwrap().iter().map(|stage| stage["stage"].as_str().unwrap()).collect()
+    stages
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| stage["stage"].as_str().unwrap())
+        .collect()
 }
 
 /// Whether only `slow` runs any more, and `after` waits for it.
@@ -90,23 +95,43 @@ fn two_runs_on_one_store_are_seen_by_a_third_process() {
     let first = lab.start("run x.toml --jobs 2");
     let seen = wait_for(&lab, "waiting for `slow`", is_slow_alone);
     assert_eq!(seen["experiment"], "looked-at");
-    assert_eq!((&seen["state"], &seen["stages"], &seen["ran"], &seen["jobs"]), (&"alive".into(), &3.into(), &1.into(), &2.into()));
+    assert_eq!(
+        (&seen["state"], &seen["stages"], &seen["ran"], &seen["jobs"]),
+        (&"alive".into(), &3.into(), &1.into(), &2.into())
+    );
     assert_eq!(seen["process"], first.id());
     assert!(seen["command"].as_str().unwrap().ends_with("run x.toml"), "{seen}");
     let running = &seen["running"][0];
-    assert!(running["log"].as_str().unwrap().ends_with("-slow.log") && running["kind"] == "command", "{running}");
-    assert!(cfg!(not(target_os = "linux")) || running["memory"].as_u64().unwrap() > 1 << 20, "{running}");
+    assert!(
+        running["log"].as_str().unwrap().ends_with("-slow.log") && running["kind"] == "command",
+        "{running}"
+    );
+    assert!(
+        cfg!(not(target_os = "linux")) || running["memory"].as_u64().unwrap() > 1 << 20,
+        "{running}"
+    );
     let after = &seen["waiting"]["first"][0];
-    assert_eq!((&after["why"], &after["for"], &seen["waiting"]["inputs"]), (&"inputs".into(), &"slow".into(), &1.into()));
+    assert_eq!(
+        (&after["why"], &after["for"], &seen["waiting"]["inputs"]),
+        (&"inputs".into(), &"slow".into(), &1.into())
+    );
 
     let second = lab.start("run x.toml --jobs 2");
     let both = wait_for_runs(&lab, "two runs", |runs| runs.len() == 2 && runs[1]["waiting"]["elsewhere"] == 1);
     let held = &both[1]["waiting"]["first"][0];
     assert_eq!((&held["stage"], &held["why"]), (&"slow".into(), &"elsewhere".into()));
-    assert!(held["for"].as_str().unwrap().starts_with(&format!("process {} on ", first.id())), "{held}");
+    assert!(
+        held["for"].as_str().unwrap().starts_with(&format!("process {} on ", first.id())),
+        "{held}"
+    );
     assert_eq!((names(&both[1]["running"]), &both[1]["cached"]), (vec![], &1.into()));
     let text = lab.stdout("status", 0);
-    for part in ["looked-at: 1 of 3 stages, 1 running, ", "\n  ------------ slow  ", "after  waits for slow\n", "slow  waits for process "] {
+    for part in [
+        "looked-at: 1 of 3 stages, 1 running, ",
+        "\n  ------------ slow  ",
+        "after  waits for slow\n",
+        "slow  waits for process ",
+    ] {
         assert!(text.replace('─', "-").contains(part), "no `{part}` in\n{text}");
     }
     // Which of them is meant must be said.
@@ -123,7 +148,11 @@ fn two_runs_on_one_store_are_seen_by_a_third_process() {
     let runs_folder = lab.path().join("cache/v1/runs");
     let before = std::fs::read_dir(&runs_folder).unwrap().count();
     lab.stdout("run x.toml", 0);
-    assert_eq!(std::fs::read_dir(&runs_folder).unwrap().count(), before, "a run of hits leaves nothing behind");
+    assert_eq!(
+        std::fs::read_dir(&runs_folder).unwrap().count(),
+        before,
+        "a run of hits leaves nothing behind"
+    );
 }
 
 #[test]
@@ -131,7 +160,10 @@ fn a_killed_run_is_told_from_one_that_lives_and_another_experiment_s_from_this_o
     let lab = lab();
     let mut run = lab.start("run x.toml");
     wait_for(&lab, "running", |run| names(&run["running"]).contains(&"slow"));
-    lab.write("y.toml", "[stages.note]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\n");
+    lab.write(
+        "y.toml",
+        "[stages.note]\nkind = 'command'\nrun = ['true']\noutputs = { x = 'file' }\n",
+    );
     lab.stdout("status y.toml", 4);
     lab.stdout("cancel y.toml note", 4);
     kill_process(Pid::from_raw(run.id().cast_signed()).unwrap(), Signal::KILL).unwrap();
@@ -174,7 +206,12 @@ fn a_log_is_followed_until_the_stage_ends() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "it begins\nit ends\n");
     assert!(String::from_utf8(output.stderr).unwrap().contains("-slow.log"));
     // No run of this experiment has it, but the store has what the other one made.
-    lab.write("y.toml", &std::fs::read_to_string(lab.path().join("x.toml")).unwrap().replace("looked-at", "other"));
+    lab.write(
+        "y.toml",
+        &std::fs::read_to_string(lab.path().join("x.toml"))
+            .unwrap()
+            .replace("looked-at", "other"),
+    );
     assert_eq!(lab.stdout("logs y.toml slow", 0), "it begins\nit ends\n");
     lab.stdout("logs x.toml nosuch", 4);
 }
@@ -201,8 +238,14 @@ fn a_training_writes_its_losses_into_its_log() {
     let log = lab.stdout("logs x.toml numbered[0]", 0);
     let lines: Vec<&str> = log.lines().collect();
     assert!((20..=40).contains(&lines.len()), "{log}");
-    assert!(lines.iter().all(|line| line.contains("/200 steps, ") && line.contains("loss ")), "{log}");
-    assert!(lines[0].starts_with("1/200 steps") && lines.last().unwrap().starts_with("200/200 steps"), "{log}");
+    assert!(
+        lines.iter().all(|line| line.contains("/200 steps, ") && line.contains("loss ")),
+        "{log}"
+    );
+    assert!(
+        lines[0].starts_with("1/200 steps") && lines.last().unwrap().starts_with("200/200 steps"),
+        "{log}"
+    );
     let file = runs(&lab, "x.toml")[0]["run"].as_str().unwrap().to_owned();
     let folder = lab.path().join("cache/v1/runs").join(file);
     let raw = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -212,19 +255,33 @@ fn a_training_writes_its_losses_into_its_log() {
 
 #[test]
 fn a_run_is_stopped_from_elsewhere_as_by_ctrl_c() {
-    for (words, said) in [("stop x.toml", "asked its running stages to stop"), ("stop --now", "killed its running stages")] {
+    for (words, said) in [
+        ("stop x.toml", "asked its running stages to stop"),
+        ("stop --now", "killed its running stages"),
+    ] {
         let lab = lab();
         let run = lab.start("run x.toml");
         let seen = wait_for(&lab, "running", |run| names(&run["running"]) == ["slow"]);
         let answer = lab.stdout(words, 0);
-        assert!(answer.starts_with(&format!("run {}: ", seen["run"].as_str().unwrap())) && answer.contains(said), "{answer}");
+        assert!(
+            answer.starts_with(&format!("run {}: ", seen["run"].as_str().unwrap())) && answer.contains(said),
+            "{answer}"
+        );
         let (events, code) = rest(run);
         let last = events.last().unwrap();
-        assert_eq!((code, &last["interrupted"], count(last, "failed")), (Some(130), &true.into(), 0), "{last}");
+        assert_eq!(
+            (code, &last["interrupted"], count(last, "failed")),
+            (Some(130), &true.into(), 0),
+            "{last}"
+        );
         assert_eq!(wait_for(&lab, "over", |run| run["state"] != "alive")["state"], "interrupted");
         lab.stdout("watch", 130);
         lab.stdout(words, 4);
-        let requests = lab.path().join("cache/v1/runs").join(seen["run"].as_str().unwrap()).join("requests");
+        let requests = lab
+            .path()
+            .join("cache/v1/runs")
+            .join(seen["run"].as_str().unwrap())
+            .join("requests");
         assert_eq!(std::fs::read_dir(requests).unwrap().count(), 0);
     }
 }
@@ -244,13 +301,22 @@ fn one_stage_is_cancelled_and_the_rest_goes_on() {
     assert!(error("cancel x.toml *").contains("`*` matches 3 stages"));
     assert!(lab.stdout("cancel x.toml slow", 0).contains("`slow` is asked to end"));
     let seen = wait_for(&lab, "cancelled", |run| run["cancelled"] == 1);
-    assert_eq!((names(&seen["running"]), &seen["skipped"], &seen["failed"]), (vec!["late"], &1.into(), &0.into()));
+    assert_eq!(
+        (names(&seen["running"]), &seen["skipped"], &seen["failed"]),
+        (vec!["late"], &1.into(), &0.into())
+    );
     assert!(run.try_wait().unwrap().is_none(), "the rest goes on");
     lab.write("late", "");
     let (events, code) = rest(run);
     assert_eq!(code, Some(1));
-    assert_eq!((kinds_of(&events, "cancelled"), kinds_of(&events, "skipped")), (vec!["slow"], vec!["after"]));
-    assert_eq!(events.iter().find(|event| event["event"] == "skipped").unwrap()["because"], "`slow` was cancelled");
+    assert_eq!(
+        (kinds_of(&events, "cancelled"), kinds_of(&events, "skipped")),
+        (vec!["slow"], vec!["after"])
+    );
+    assert_eq!(
+        events.iter().find(|event| event["event"] == "skipped").unwrap()["because"],
+        "`slow` was cancelled"
+    );
     let last = events.last().unwrap();
     assert_eq!((count(last, "ran"), count(last, "cancelled"), count(last, "failed")), (2, 1, 0));
     assert_eq!(kinds_of(&events, "started").len(), 3, "it is not tried again");
@@ -264,10 +330,16 @@ fn a_stage_that_waits_is_taken_out() {
     let lab = lab();
     let run = lab.start("run x.toml");
     wait_for(&lab, "waiting", |run| is_slow_alone(run));
-    assert!(lab.stdout("cancel x.toml after", 0).contains("`after`, which had not begun, is taken out"));
+    assert!(
+        lab.stdout("cancel x.toml after", 0)
+            .contains("`after`, which had not begun, is taken out")
+    );
     lab.write("go", "");
     let (events, code) = rest(run);
-    assert_eq!((code, kinds_of(&events, "cancelled"), kinds_of(&events, "finished")), (Some(1), vec!["after"], vec!["other", "slow"]));
+    assert_eq!(
+        (code, kinds_of(&events, "cancelled"), kinds_of(&events, "finished")),
+        (Some(1), vec!["after"], vec!["other", "slow"])
+    );
 }
 
 #[test]
@@ -281,5 +353,8 @@ fn a_run_is_watched_until_it_is_over() {
     let watched = watching.wait_with_output().unwrap();
     let text = String::from_utf8(watched.stdout).unwrap();
     assert_eq!((watched.status.code(), rest(run).1), (Some(0), Some(0)));
-    assert!(text.starts_with("looked-at: ") && text.contains("looked-at: done after ") && !text.contains('\x1b'), "{text}");
+    assert!(
+        text.starts_with("looked-at: ") && text.contains("looked-at: done after ") && !text.contains('\x1b'),
+        "{text}"
+    );
 }

@@ -368,6 +368,8 @@ struct Screen {
     rows: Vec<(String, bool)>,
     /// The row of the cursor.
     at: usize,
+    /// Whether a line that does not fit is broken, and not cut.
+    breaks: bool,
 }
 
 impl Screen {
@@ -376,6 +378,7 @@ impl Screen {
             columns,
             rows: vec![(String::new(), false)],
             at: 0,
+            breaks: true,
         }
     }
 
@@ -391,8 +394,11 @@ impl Screen {
                 '\r' => {}
                 '\n' => self.down(false),
                 shown => {
-                    if self.rows[self.at].0.chars().count() == self.columns {
+                    let is_full = self.rows[self.at].0.chars().count() == self.columns;
+                    if is_full && self.breaks {
                         self.down(true);
+                    } else if is_full {
+                        self.rows[self.at].0.pop();
                     }
                     self.rows[self.at].0.push(shown);
                 }
@@ -412,6 +418,8 @@ impl Screen {
         match sequence {
             "A" => self.at = self.at.checked_sub(1).expect("the cursor leaves the screen"),
             "2K" => self.rows[self.at] = (String::new(), false),
+            "?7l" => self.breaks = false,
+            "?7h" => self.breaks = true,
             colour => assert!(colour.ends_with('m'), "an unknown sequence: {colour:?}"),
         }
     }
@@ -440,7 +448,11 @@ impl Screen {
     }
 
     fn lines(&self) -> Vec<&str> {
-        self.rows.iter().map(|(row, _)| row.trim_end()).filter(|row| !row.is_empty()).collect()
+        self.rows
+            .iter()
+            .map(|(row, _)| row.trim_end())
+            .filter(|row| !row.is_empty())
+            .collect()
     }
 }
 
@@ -466,7 +478,7 @@ impl<I: Iterator<Item = char>> TakeSequence for I {
 const HALF_DONE: &str = r#"
 [stages.fit-a-large-model]
 kind = "command"
-run = ["sh", "-c", "p() { echo \"{\\\"done\\\": $1, \\\"total\\\": 100}\" >> $RUNNER_PROGRESS; sleep 0.3; }; p 10; p 30; p 50; while [ ! -e HERE/go ]; do sleep 0.05; done; echo hi > $RUNNER_OUTPUT_X"]
+run = ["sh", "-c", "p() {{ echo \"{{\\\"done\\\": $1, \\\"total\\\": 100}}\" >> $RUNNER_PROGRESS; sleep 0.3; }}; p 10; p 30; p 50; while [ ! -e HERE/go ]; do sleep 0.05; done; echo hi > $RUNNER_OUTPUT_X"]
 outputs = { x = "file" }
 [stages.next]
 kind = "command"
@@ -511,7 +523,10 @@ fn live_lines_keep_what_matters_and_leave_nothing_behind_when_the_terminal_is_re
     let (program, mut person) = terminal(80);
     let mut command = lab.command("run x.toml");
     command.env("LANG", "C.UTF-8").env("TERM", "xterm").env("NO_COLOR", "1");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(program.try_clone().unwrap());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(program.try_clone().unwrap());
     let mut run = command.spawn().unwrap();
     drop(command);
     let mut screen = Screen::new(80);
@@ -521,10 +536,18 @@ fn live_lines_keep_what_matters_and_leave_nothing_behind_when_the_terminal_is_re
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", screen.rows);
     }
     for (columns, stage, total) in [
-        (80, "━━━━━━────── fit-a-large-model  50 %  0.0s left", "  0 of 2 stages, 1 running, "),
+        (
+            80,
+            "━━━━━━────── fit-a-large-model  50 %  0.0s left",
+            "  0 of 2 stages, 1 running, ",
+        ),
         (40, "fit-a-large-model 50 % 0.0s left", "  0 of 2 stages, 1 running"),
         (30, "fit-a-large-model 50 % 0.0s", "  0/2, 1 running"),
-        (100, "━━━━━━────── fit-a-large-model  50 %  0.0s left", "  0 of 2 stages, 1 running, "),
+        (
+            100,
+            "━━━━━━────── fit-a-large-model  50 %  0.0s left",
+            "  0 of 2 stages, 1 running, ",
+        ),
         (40, "fit-a-large-model 50 % 0.0s left", "  0 of 2 stages, 1 running"),
     ] {
         let size = libc::winsize {
@@ -538,10 +561,16 @@ fn live_lines_keep_what_matters_and_leave_nothing_behind_when_the_terminal_is_re
         screen.resize(columns.into());
         read_on(&mut person, &mut screen, Duration::from_millis(1000));
         let lines = screen.lines();
-        let shown: Vec<&&str> = lines.iter().filter(|line| line.contains("model") || line.contains(" running")).collect();
+        let shown: Vec<&&str> = lines
+            .iter()
+            .filter(|line| line.contains("model") || line.contains(" running"))
+            .collect();
         assert_eq!(shown.len(), 2, "{columns}: {lines:#?}");
         assert!(shown[0].contains(stage) && shown[1].starts_with(total), "{columns}: {lines:#?}");
-        assert!(shown.iter().all(|line| line.chars().count() < columns.into()), "{columns}: {lines:#?}");
+        assert!(
+            shown.iter().all(|line| line.chars().count() < columns.into()),
+            "{columns}: {lines:#?}"
+        );
     }
     lab.write("go", "");
     drop(program);
@@ -549,5 +578,8 @@ fn live_lines_keep_what_matters_and_leave_nothing_behind_when_the_terminal_is_re
     assert_eq!(run.wait().unwrap().code(), Some(0));
     let lines = screen.lines();
     let ended = lines.iter().filter(|line| line.starts_with("✓ ")).count();
-    assert!(ended == 2 && lines.last().unwrap().starts_with("2 stages: 0 cached, 2 ran in "), "{lines:#?}");
+    assert!(
+        ended == 2 && lines.last().unwrap().starts_with("2 stages: 0 cached, 2 ran in "),
+        "{lines:#?}"
+    );
 }

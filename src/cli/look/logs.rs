@@ -154,13 +154,16 @@ impl Wanted<'_> {
     /// The log of the run that made the stage's record: perhaps that of another experiment, or of another name.
     fn of_record(&self, session: Session, selection: &Selection, index: NodeIndex) -> Result<FoundLog, CliError> {
         let (plan, store) = session.plan(selection)?;
-        let found = record_run(&plan, &store, index).and_then(|(run, key)| {
-            found_log(&store, Path::new(""), "", self.stage, Some(&run), Some(&key))
-        });
+        let found = record_run(&plan, &store, index)
+            .and_then(|(run, key)| found_log(&store, Path::new(""), "", self.stage, Some(&run), Some(&key)));
         found.ok_or_else(|| {
             let said = match self.waits() {
                 Some((_, awaited)) => format!("`{}` has not begun: it waits for {awaited}", self.stage),
-                None => format!("no log of `{}` in {}: it has not run, or `cache gc` has removed the log", self.stage, store.folder().display()),
+                None => format!(
+                    "no log of `{}` in {}: it has not run, or `cache gc` has removed the log",
+                    self.stage,
+                    store.folder().display()
+                ),
             };
             CliError::NothingSelected(said)
         })

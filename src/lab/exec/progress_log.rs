@@ -97,9 +97,19 @@ mod tests {
             assert!((20..=40).contains(&count), "{total} steps in {seconds} s: {count}");
         }
         let few = lines(0, 3, 1.0, Some(0.5));
-        assert_eq!(few, ["1/3 steps, 0.3s, loss 0.5000", "2/3 steps, 0.7s, 0.3s left, loss 0.5000", "3/3 steps, 1.0s, 0.0s left, loss 0.5000"]);
+        assert_eq!(
+            few,
+            [
+                "1/3 steps, 0.3s, loss 0.5000",
+                "2/3 steps, 0.7s, 0.3s left, loss 0.5000",
+                "3/3 steps, 1.0s, 0.0s left, loss 0.5000"
+            ]
+        );
         let rest = lines(1750, 3500, 35.0, Some(0.5));
-        assert!((14..=17).contains(&rest.len()) && rest[0].starts_with("1751/3500 steps"), "{rest:?}");
+        assert!(
+            (14..=17).contains(&rest.len()) && rest[0].starts_with("1751/3500 steps"),
+            "{rest:?}"
+        );
     }
 
     #[test]

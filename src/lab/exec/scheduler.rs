@@ -267,7 +267,11 @@ impl Scheduler {
 
     /// What a stage lacks that could begin.
     pub fn lacks(&self) -> &'static str {
-        if self.running >= self.limits.jobs { "a free job" } else { "a free thread" }
+        if self.running >= self.limits.jobs {
+            "a free job"
+        } else {
+            "a free thread"
+        }
     }
 
     /// How many stages may run at once.
@@ -404,8 +408,14 @@ mod tests {
         let mut scheduler = Scheduler::new(&jobs, RunLimits { jobs: 1, ..LIMITS });
         miss(&mut scheduler);
         assert_eq!(scheduler.start().unwrap().0, 0);
-        assert_eq!((scheduler.state(0), scheduler.state(1), scheduler.state(2)), (OpenState::Running, OpenState::Blocked, OpenState::Turn));
-        assert_eq!((scheduler.ready().collect::<Vec<_>>(), scheduler.lacks()), (vec![2, 4], "a free job"));
+        assert_eq!(
+            (scheduler.state(0), scheduler.state(1), scheduler.state(2)),
+            (OpenState::Running, OpenState::Blocked, OpenState::Turn)
+        );
+        assert_eq!(
+            (scheduler.ready().collect::<Vec<_>>(), scheduler.lacks()),
+            (vec![2, 4], "a free job")
+        );
         assert_eq!(scheduler.cancelled(2), [3], "it had not begun");
         assert_eq!(scheduler.cancelled(0), [1]);
         assert!(!scheduler.is_over());

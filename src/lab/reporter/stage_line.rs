@@ -55,7 +55,13 @@ impl StageLine {
         let mut text = format!("{bar}{name}{share}{time}");
         let elapsed = self.left.map(|_| duration(self.ran));
         // Of the first of them the place is fixed, so that lines below one another can be compared.
-        let more = self.more.iter().take(1).cloned().chain(elapsed).chain(self.more.iter().skip(1).cloned());
+        let more = self
+            .more
+            .iter()
+            .take(1)
+            .cloned()
+            .chain(elapsed)
+            .chain(self.more.iter().skip(1).cloned());
         let mut gap = "  ";
         for part in more {
             let part = format!("{gap}{part}");
@@ -112,7 +118,14 @@ impl RunTotal {
         let (long, short) = (format!("{done} of {}", crate::text::stages(stages)), format!("{done}/{stages}"));
         let ran = Some(duration(self.ran));
         let forms: [Vec<Option<&String>>; 5] = [
-            vec![Some(&long), running.as_ref(), waiting.as_ref(), failed.as_ref(), left.as_ref(), ran.as_ref()],
+            vec![
+                Some(&long),
+                running.as_ref(),
+                waiting.as_ref(),
+                failed.as_ref(),
+                left.as_ref(),
+                ran.as_ref(),
+            ],
             vec![Some(&long), running.as_ref(), failed.as_ref(), left.as_ref()],
             vec![Some(&short), running.as_ref(), failed.as_ref(), left.as_ref()],
             vec![Some(&short), failed.as_ref(), left.as_ref()],
@@ -144,7 +157,11 @@ mod tests {
         standard[1] …start=warm) 34 % 2m10s left
         standa…=warm) 34 % 2m10s
         ");
-        assert!([120, 80, 60, 40].into_iter().all(|columns| line.text(columns, true).chars().count() <= columns));
+        assert!(
+            [120, 80, 60, 40]
+                .into_iter()
+                .all(|columns| line.text(columns, true).chars().count() <= columns)
+        );
         let unknown = StageLine {
             name: "fit".to_owned(),
             ran: 3.0,

@@ -100,14 +100,7 @@ impl<C: Clock> StatusFile<C> {
     /// An event about the run as a whole.
     fn run_event(&mut self, event: &Event) {
         match event {
-            Event::RunStarted {
-                experiment,
-                stages,
-                jobs,
-                threads,
-                ..
-            } => {
-                experiment.clone_into(&mut self.status.experiment);
+            Event::RunStarted { stages, jobs, threads, .. } => {
                 self.status.counts.stages = *stages;
                 (self.status.jobs, self.status.threads) = (*jobs, *threads);
             }
@@ -207,7 +200,11 @@ impl<C: Clock> Reporter for StatusFile<C> {
             Event::Cancelled { .. } => counts.cancelled += 1,
             Event::Skipped { .. } => counts.skipped += 1,
             Event::Lost { stage, .. } => {
-                let count = if self.ran.remove(stage) { &mut counts.ran } else { &mut counts.cached };
+                let count = if self.ran.remove(stage) {
+                    &mut counts.ran
+                } else {
+                    &mut counts.cached
+                };
                 *count = count.saturating_sub(1);
             }
             of_the_run => return self.run_event(of_the_run),
@@ -293,7 +290,10 @@ mod tests {
             total: 10,
             ..Progress::default()
         };
-        Event::Progressed { stage: stage(name), progress }
+        Event::Progressed {
+            stage: stage(name),
+            progress,
+        }
     }
 
     /// A store with a run that tells how it is.
@@ -332,7 +332,16 @@ mod tests {
             told()
         };
         let status = tick(Some(started("b")), 0.0);
-        assert_eq!((status.counts.stages, status.counts.cached, status.counts.done, status.jobs, status.threads), (5, 1, 1, 2, 4));
+        assert_eq!(
+            (
+                status.counts.stages,
+                status.counts.cached,
+                status.counts.done,
+                status.jobs,
+                status.threads
+            ),
+            (5, 1, 1, 2, 4)
+        );
         assert_eq!((status.running.len(), status.running[0].since, status.begun), (1, 1060.0, 1000.0));
         // Thousands of tiny stages must not be held up: the second change waits.
         assert_eq!(tick(Some(started("c")), 0.05).running.len(), 1);

@@ -125,13 +125,20 @@ impl<W: Write, C: Clock> TerminalReporter<W, C> {
         let sign = spinner.get(self.ticks % spinner.len()).copied().unwrap_or_default();
         let progress = live.progress.last();
         let counted = progress.and_then(Progress::counted).into_iter();
-        let waits = live.holder.as_ref().map(|holder| format!("waits for {}", shortened(holder, MAX_HOLDER)));
+        let waits = live
+            .holder
+            .as_ref()
+            .map(|holder| format!("waits for {}", shortened(holder, MAX_HOLDER)));
         let line = StageLine {
             name: name.to_string(),
             share: progress.and_then(Progress::share),
             ran: now.saturating_sub(live.progress.since).as_secs_f64(),
             left: live.progress.left(now),
-            more: waits.into_iter().chain(counted).chain(progress.into_iter().flat_map(Progress::told)).collect(),
+            more: waits
+                .into_iter()
+                .chain(counted)
+                .chain(progress.into_iter().flat_map(Progress::told))
+                .collect(),
         };
         format!("{sign} {}", line.text(columns.saturating_sub(2), self.paint.is_ascii()))
     }

@@ -37,21 +37,34 @@ enum LogEvent {
 
 /// The log of the stage `stage` of an experiment with this file and name: that of a living run, else the newest. With `run`, only that
 /// run's. With the stage's `key`, runs of other experiments count that ran just this stage, if no run of this one did.
-pub fn found_log(store: &Store, file: &Path, experiment: &str, stage: &StageName, run: Option<&str>, key: Option<&Digest>) -> Option<FoundLog> {
+pub fn found_log(
+    store: &Store,
+    file: &Path,
+    experiment: &str,
+    stage: &StageName,
+    run: Option<&str>,
+    key: Option<&Digest>,
+) -> Option<FoundLog> {
     let is_wanted = |found: &FoundRun| run.map_or_else(|| found.is_of(file, experiment), |run| found.status.run == run);
     let alive = find(store).into_iter().rev().filter(|found| found.is_alive() && is_wanted(found));
     let running = alive.flat_map(|found| found.status.running.into_iter().map(move |stage| (found.status.run.clone(), stage)));
     let mut this = running.filter(|(_, running)| running.stage == *stage && !running.log.as_os_str().is_empty());
     if let Some((run, running)) = this.next() {
-        let path = running.log;
-        return Some(FoundLog { path, run, is_running: true });
+        let path = in_store(store, &run, running.log);
+        return Some(FoundLog {
+            path,
+            run,
+            is_running: true,
+        });
     }
     let mut runs: Vec<String> = run.map_or_else(|| store.runs(), |run| vec![run.to_owned()]);
     runs.reverse();
     // Runs of earlier versions have not told of which file they are.
     let is_this = |run: &str, name: &str| find_one(store, run).map_or_else(|| name == experiment, |found| found.is_of(file, experiment));
     let fits = |one: &str, name: &str, found: &StageName| found == stage && (run.is_some() || is_this(one, name));
-    let named = runs.iter().find_map(|one| started(store, one, |name, found, _| fits(one, name, found)));
+    let named = runs
+        .iter()
+        .find_map(|one| started(store, one, |name, found, _| fits(one, name, found)));
     let by_key = || runs.iter().find_map(|run| started(store, run, |_, _, found| key == Some(found)));
     named.or_else(by_key)
 }
@@ -67,13 +80,15 @@ fn started(store: &Store, run: &str, fits: impl Fn(&str, &StageName, &Digest) ->
             _ => {}
         }
     }
-    // The store may have been moved since.
-    let path: PathBuf = last?;
-    let moved = store.run_path(run).join(path.file_name()?);
-    let path = if moved.exists() { moved } else { path };
     Some(FoundLog {
-        path,
+        path: in_store(store, run, last?),
         run: run.to_owned(),
         is_running: false,
     })
+}
+
+/// Where a log of a run is now: the store may have been moved since, and on another host it may have another path.
+fn in_store(store: &Store, run: &str, log: PathBuf) -> PathBuf {
+    let here = log.file_name().map(|name| store.run_path(run).join(name));
+    here.filter(|path| path.exists()).unwrap_or(log)
 }

@@ -16,12 +16,17 @@ pub fn memory_of_workers(run: &FoundRun) -> BTreeMap<PathBuf, u64> {
     let processes: Vec<Process> = all().collect();
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for process in &processes {
-        children.entry(process.parent()).or_default().push(process.id.as_raw_nonzero().get());
+        children
+            .entry(process.parent())
+            .or_default()
+            .push(process.id.as_raw_nonzero().get());
     }
     let runner = run.status.holder.process().cast_signed();
     for worker in children.get(&runner).into_iter().flatten() {
         // A worker writes its log as its standard error.
-        let Ok(log) = std::fs::read_link(format!("/proc/{worker}/fd/2")) else { continue };
+        let Ok(log) = std::fs::read_link(format!("/proc/{worker}/fd/2")) else {
+            continue;
+        };
         let (mut bytes, mut open) = (0, vec![*worker]);
         while let Some(process) = open.pop() {
             bytes += resident(process).unwrap_or(0);

@@ -212,7 +212,9 @@ mod tests {
             variants: vec![("seed".to_owned(), "1".to_owned())],
             now: false,
         };
-        let asked = store.send_request("r", &serde_json::to_vec(&RunRequest::Cancel(cancel.clone())).unwrap()).unwrap();
+        let asked = store
+            .send_request("r", &serde_json::to_vec(&RunRequest::Cancel(cancel.clone())).unwrap())
+            .unwrap();
         let nonsense = store.send_request("r", b"{").unwrap();
         requests.look(&AtomicUsize::new(0));
         assert!(nonsense.answer().is_some() && asked.answer().is_none());

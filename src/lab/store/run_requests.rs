@@ -108,7 +108,10 @@ mod tests {
             request.answer(&text);
         }
         assert!(store.requests("a").is_empty());
-        assert_eq!((one.answer().unwrap(), other.answer().unwrap()), (b"one".to_vec(), b"other".to_vec()));
+        assert_eq!(
+            (one.answer().unwrap(), other.answer().unwrap()),
+            (b"one".to_vec(), b"other".to_vec())
+        );
         drop((one, other));
         assert_eq!(std::fs::read_dir(store.run_path("a").join(REQUESTS)).unwrap().count(), 0);
     }

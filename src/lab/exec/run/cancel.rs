@@ -21,7 +21,11 @@ pub(super) fn find(asked: &Cancel, stages: &RunStages<'_>, scheduler: &Scheduler
     };
     let fits = |index: &usize| stages.node(*index).members.iter().any(|member| selection.fits(member));
     let named: Vec<usize> = (0..stages.count()).filter(fits).collect();
-    let open: Vec<usize> = named.iter().copied().filter(|&index| scheduler.state(index) != OpenState::Ended).collect();
+    let open: Vec<usize> = named
+        .iter()
+        .copied()
+        .filter(|&index| scheduler.state(index) != OpenState::Ended)
+        .collect();
     let name = asked.name();
     let nothing = |said: String| Err(Answer::Nothing(said));
     match (named.len(), open.as_slice()) {
