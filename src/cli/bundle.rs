@@ -86,7 +86,11 @@ pub fn bundle(args: &BundleArgs) -> Result<Exit, CliError> {
     }
     let accepted = plan.stages().filter(|(_, _, entry)| entry.is_accepted).count();
     let missing = plan.order.len() - contents.records.len() - accepted;
+    let deleted = plan.stages().filter(|(_, _, entry)| !entry.deleted.is_empty()).count();
     let mut text = summary("packed", &contents);
+    if deleted > 0 {
+        text += &format!("gc deleted outputs of {}, which run again on the other machine\n", stages(deleted));
+    }
     if missing > 0 {
         text += &format!("{missing} stages are not in the store, and therefore not in the bundle\n");
     }
@@ -246,7 +250,7 @@ fn select_hits(plan: &Plan, with: &[String]) -> Result<(BTreeSet<lab::hash::Dige
         .filter(|(_, _, entry)| entry.state == StageState::Hit && !entry.is_accepted)
     {
         keys.extend(entry.key);
-        for (port, artifact) in &entry.outputs {
+        for (port, artifact) in entry.outputs.iter().filter(|(port, _)| !entry.deleted.contains(*port)) {
             let mut selected = with.is_empty();
             for (pattern, matched) in with.iter().zip(&mut matched) {
                 let (stage, wanted) = pattern.rsplit_once('.').unwrap_or((pattern, port));

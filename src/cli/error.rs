@@ -86,6 +86,7 @@ impl From<exec::RunError> for CliError {
         match error {
             exec::RunError::Store(error) => Self::Store(error),
             exec::RunError::Start(error) => Self::Program(error),
+            exec::RunError::Lock(folder, error) => Self::Write(folder, error),
         }
     }
 }

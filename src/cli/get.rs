@@ -143,7 +143,16 @@ fn fetch<'a>(store: &Store, remotes: &Remotes, found: Vec<Found<'a>>) -> Result<
         if store.has(&found.artifact)? && !fetched.missing.contains(&found.artifact.digest) {
             there.push(found);
         } else {
-            gone.push(format!("no remote has `{}.{}` any more", found.node.name, found.port));
+            gone.push(match store.tombstone(&found.artifact) {
+                Some(tombstone) => format!(
+                    "gc deleted `{}.{}` on {} ({}), and no remote has it",
+                    found.node.name,
+                    found.port,
+                    tombstone.day(),
+                    tombstone.why
+                ),
+                None => format!("no remote has `{}.{}` any more", found.node.name, found.port),
+            });
         }
     }
     Ok((there, gone))

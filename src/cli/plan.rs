@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::experiment::{ExecutionArgs, ExperimentArgs};
 use super::interpreters::{self, OtherInterpreter};
-use super::run::missing_programs;
+use super::run::{memory, missing_programs};
 use super::selection::SelectionArgs;
 use super::session::{Resolved, StoreUse};
 use super::warning::warn;
-use super::{CliError, Exit, Session, source_sizes, sources};
-use lab::plan::{Node, Plan, PlanEntry, StageState};
+use super::{CliError, Exit, Session, gpus, source_sizes, sources, suggest};
+use lab::exec::cores;
+use lab::plan::{Again, Node, Plan, PlanEntry, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
 
 /// Print which stages are in the store, which have to run, and why
@@ -28,6 +29,10 @@ pub struct PlanArgs {
     #[arg(long)]
     pub json: bool,
 
+    /// Print tables of resources instead, as the records of the stages suggest them
+    #[arg(long, conflicts_with = "json")]
+    pub suggest: bool,
+
     /// Exit with code 3 if a stage has to run
     #[arg(long)]
     pub check: bool,
@@ -39,7 +44,7 @@ pub struct PlanArgs {
 /// When the experiment is wrong, or the store is damaged.
 pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Look)?;
-    let sandbox = session.settings.sandbox;
+    let settings = session.settings.clone();
     let resolved = session.plan_with(&args.selection.selection(), |_, _| false)?;
     let Resolved {
         plan,
@@ -50,10 +55,16 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     } = resolved;
     sources::require(&plan, missing)?;
     sources::without_files(&plan, &contents).into_iter().for_each(warn);
-    missing_programs(&plan, sandbox).into_iter().for_each(warn);
+    missing_programs(&plan, settings.sandbox).into_iter().for_each(warn);
+    let gpus = gpus::of_plan(&plan, &settings)?;
+    gpus::refusals(&plan, &gpus, settings.threads(cores()), memory(&settings))
+        .into_iter()
+        .for_each(warn);
     let others = interpreters::others(&plan, &store)?;
     let sizes = source_sizes::sizes(&plan, &contents);
-    if args.json {
+    if args.suggest {
+        super::print(&suggest::suggest(&plan, &store)?)?;
+    } else if args.json {
         let mut json = as_json(&plan, &others);
         json["sources"] = source_sizes::as_json(&sizes);
         super::print_json(&json)?;
@@ -73,7 +84,7 @@ pub fn state_name(state: StageState) -> &'static str {
     }
 }
 
-/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "accepted", "key", "reason", "seconds", "made_with", "inputs"}]}`.
+/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "deleted", "again", "accepted", "key", "reason", "seconds", "made_with", "inputs"}]}`.
 pub fn as_json(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>) -> Value {
     let stage = |(index, node, entry): (NodeIndex, &Node, &PlanEntry)| {
         json!({
@@ -82,6 +93,8 @@ pub fn as_json(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>) -> V
             "kind": node.kind.name,
             "state": state_name(entry.state),
             "here": entry.is_here,
+            "deleted": entry.deleted,
+            "again": entry.again.is_some(),
             "accepted": entry.is_accepted,
             "key": entry.key,
             "reason": entry.reason.as_ref().map(ToString::to_string),
@@ -122,6 +135,7 @@ pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, pain
     ]);
     for (index, node, entry) in plan.stages() {
         let color = match entry.state {
+            StageState::Hit if entry.again.is_some() => Color::Yellow,
             StageState::Hit => Color::Green,
             StageState::Run => Color::Yellow,
             StageState::Unknown => Color::Dim,
@@ -129,7 +143,10 @@ pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, pain
         let time = entry.estimate.map_or_else(String::new, |time| duration(time.as_secs_f64()));
         let variant: Vec<String> = node.name.variant.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
         table.row([
-            (state_name(entry.state).to_owned(), Some(color)),
+            (
+                if entry.again.is_some() { "again" } else { state_name(entry.state) }.to_owned(),
+                Some(color),
+            ),
             (time, None),
             (node.name.name.clone(), None),
             (variant.join(" "), None),
@@ -152,8 +169,14 @@ fn why(plan: &Plan, node: &Node, entry: &PlanEntry) -> String {
     if let Some(reason) = &entry.reason {
         return reason.to_string();
     }
+    if let Some(again) = entry.again {
+        return why_again(plan, entry, again);
+    }
     if entry.is_accepted {
         return "accepted by hand (`runner why` tells)".to_owned();
+    }
+    if !entry.deleted.is_empty() {
+        return format!("gc deleted {}", ports(entry));
     }
     if entry.state == StageState::Hit && !entry.is_here {
         return "in a remote".to_owned();
@@ -171,7 +194,25 @@ fn why(plan: &Plan, node: &Node, entry: &PlanEntry) -> String {
     source.map_or_else(String::new, |source| format!("the source `{}` is downloaded first", source.name))
 }
 
-/// `14 stages: 9 hit, 2 run, 3 unknown; about 3m20s of work`.
+/// `gc deleted `model`, which `answers[6]` needs`
+fn why_again(plan: &Plan, entry: &PlanEntry, again: Again) -> String {
+    let deleted = ports(entry);
+    match again {
+        Again::NeededBy(index) => {
+            let user = plan.dag.graph.node_weight(index).map_or("", |node| &node.name.name);
+            format!("gc deleted {deleted}, and `{user}` needs it")
+        }
+        Again::Asked => format!("gc deleted {deleted}, which is asked for"),
+    }
+}
+
+/// The deleted outputs.
+fn ports(entry: &PlanEntry) -> String {
+    let names: Vec<String> = entry.deleted.iter().map(|port| format!("`{port}`")).collect();
+    names.join(", ")
+}
+
+/// `14 stages: 9 hit, 2 run, 3 unknown; 1 of the hits runs again only because gc deleted its output; about 3m20s of work`.
 fn totals(plan: &Plan) -> String {
     let [hits, runs, unknown] = [StageState::Hit, StageState::Run, StageState::Unknown].map(|state| plan.count(state));
     let stages = hits + runs + unknown;
@@ -179,7 +220,12 @@ fn totals(plan: &Plan) -> String {
         "{stages} {}: {hits} hit, {runs} run, {unknown} unknown",
         if stages == 1 { "stage" } else { "stages" }
     );
-    let open_stages = || plan.stages().filter(|(_, _, entry)| entry.state != StageState::Hit);
+    let again = plan.made_again().count();
+    if again > 0 {
+        let run = if again == 1 { "runs" } else { "run" };
+        text += &format!("; {again} of the hits {run} again only because gc deleted what they put out");
+    }
+    let open_stages = || plan.to_run();
     let known: Vec<f64> = open_stages()
         .filter_map(|(_, _, entry)| entry.estimate)
         .map(|time| time.as_secs_f64())
@@ -241,6 +287,8 @@ mod tests {
         insta::assert_json_snapshot!(json["stages"][4], @r#"
         {
           "accepted": false,
+          "again": false,
+          "deleted": [],
           "here": false,
           "inputs": [
             {

@@ -28,7 +28,7 @@ pub struct PushArgs {
     #[command(flatten)]
     pub store: StoreFolderArgs,
 
-    /// Print JSON: `{"stages", "of", "new", "bytes", "seconds", "failed"}`
+    /// Print JSON: `{"stages", "of", "new", "deleted", "bytes", "seconds", "failed"}`
     #[arg(long)]
     pub json: bool,
 }
@@ -60,7 +60,8 @@ pub fn push(args: &PushArgs) -> Result<Exit, CliError> {
     warn_of_remotes(&remotes);
     if args.json {
         super::print_json(&json!({
-            "stages": pushed.stages, "of": keys.len(), "new": pushed.new, "bytes": pushed.bytes, "seconds": seconds, "failed": pushed.failed,
+            "stages": pushed.stages, "of": keys.len(), "new": pushed.new, "deleted": pushed.deleted, "bytes": pushed.bytes, "seconds": seconds,
+            "failed": pushed.failed,
         }))?;
     } else {
         super::print(&format!(
@@ -71,10 +72,13 @@ pub fn push(args: &PushArgs) -> Result<Exit, CliError> {
             match pushed.accepted {
                 0 => String::new(),
                 count => format!("; {} with accepted outputs stay here", lab::text::stages(count)),
+            } + &match pushed.deleted {
+                0 => String::new(),
+                count => format!("; of {} gc deleted outputs, so they are not sent", lab::text::stages(count)),
             }
         ))?;
     }
-    if pushed.stages + pushed.accepted < keys.len() {
+    if pushed.stages + pushed.accepted + pushed.deleted < keys.len() {
         return Err(CliError::Usage(format!("some uploads failed: {}", pushed.failed.join("; "))));
     }
     Ok(Exit::Done)
@@ -134,7 +138,12 @@ pub fn pull(args: &PullArgs) -> Result<Exit, CliError> {
     let hits = || plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
     let artifacts: Vec<Artifact> = hits().flat_map(|(_, _, entry)| entry.outputs.values().copied()).collect();
     let progress = ProgressLine::new();
-    let fetched = remotes.fetch(&store, &artifacts, &mut |bytes| progress.show_bytes("received", bytes))?;
+    let mut fetched = remotes.fetch(&store, &artifacts, &mut |bytes| progress.show_bytes("received", bytes))?;
+    // What gc deleted need not be anywhere.
+    let deleted = artifacts.iter().filter(|artifact| store.tombstone(artifact).is_some());
+    for artifact in deleted {
+        fetched.missing.remove(&artifact.digest);
+    }
     let (seconds, rate) = (progress.seconds(), progress.rate(fetched.bytes));
     drop(progress);
     let keys: Vec<Digest> = hits().filter_map(|(_, _, entry)| entry.key).collect();

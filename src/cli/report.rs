@@ -229,7 +229,7 @@ fn write_files(
     if let Some(path) = &args.html {
         let question = question(&args.experiment)?;
         let mut data = gather::page_data(plan, store, &request.selection, report.data.scores.clone(), question)?;
-        data.warnings = report.data.contamination.iter().map(ToString::to_string).collect();
+        data.warnings = report.doubts();
         written.push(write_page(path, &data, &report.results(), figures)?);
     }
     if let Some(folder) = &args.plots {

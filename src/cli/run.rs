@@ -18,10 +18,10 @@ use super::session::StoreUse;
 use super::signals::count_interrupts;
 use super::sources::{self, SourceAccess};
 use super::warning::warn;
-use super::{CliError, Exit, Session, color, program};
+use super::{CliError, Exit, Session, color, gpus, program};
 use lab::config::{SandboxMode, Settings};
 use lab::event::{Event, Queue, Reporter, StageName};
-use lab::exec::{self, LocalExecutor, RunLimits, RunOptions, RunOrigin};
+use lab::exec::{self, LocalExecutor, MakeRoom, RunLimits, RunOptions, RunOrigin};
 use lab::plan::{Node, Plan, Resolver};
 use lab::reporter::{CommandHints, EventLog, JsonReporter, PlainReporter, StatusFile, SystemClock, TensorBoard, TerminalReporter};
 use lab::runs::{RunOrder, RunRequests};
@@ -60,6 +60,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
     let session = Session::load(&args.experiment, &args.execution)?;
     let targets = args.selection.selection().targets(&session.dag)?;
+    let named = args.selection.selection().named(&session.dag);
     let session = session.with_store(StoreUse::Write)?;
     let Session {
         store,
@@ -72,13 +73,18 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut options = run_options(args, &settings, &remotes)?;
     let access = SourceAccess::new(&settings);
     let (mut contents, missing) = access.look_up(&dag, &store);
-    let mut resolver = Resolver::new(&store, strict.clone()).knowing(contents.clone()).asking(&remotes);
+    let mut resolver = Resolver::new(&store, strict.clone())
+        .knowing(contents.clone())
+        .asking(&remotes)
+        .wanting(named.clone());
     let mut plan = resolver.plan(dag, &targets)?;
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
     sources::without_files(&plan, &contents).into_iter().for_each(warn);
     options.hidden = secrets(&plan)?;
+    options.gpus = gpus::of_plan(&plan, &settings)?;
     check_programs(&plan, settings.sandbox)?;
+    refuse_what_cannot_fit(&plan, &options)?;
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let output = EventOutput::default();
     options.requests = RunRequests::new(store.clone(), options.run.clone());
@@ -99,7 +105,10 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     ]);
     if !sources::needed(&plan).is_empty() {
         sources::download(&plan, &mut contents, &access.supplier(&store), &interrupts, &mut reporters)?;
-        resolver = Resolver::new(&store, strict).knowing(contents.clone()).asking(&remotes);
+        resolver = Resolver::new(&store, strict)
+            .knowing(contents.clone())
+            .asking(&remotes)
+            .wanting(named);
         plan = resolver.plan(plan.dag, &targets)?;
     }
     prepare(&plan, &store, &options.run, settings.offline, &interrupts, &mut reporters)?;
@@ -155,9 +164,14 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         limits: RunLimits {
             jobs: settings.jobs(cores),
             threads: settings.threads(cores),
+            memory: memory(settings),
             keep_going: settings.keep_going,
         },
         device: settings.device().to_owned(),
+        // It sees its own devices alone, of which this is the first.
+        gpu_device: settings.device.clone().unwrap_or_else(|| "cuda:0".to_owned()),
+        gpus: Vec::new(),
+        gpu_locks: gpus::locks(settings),
         sandbox: sandbox(settings)?,
         patience: sources::patience(settings),
         run: run_name(),
@@ -170,7 +184,28 @@ fn run_options(args: &RunArgs, settings: &Settings, remotes: &Remotes) -> Result
         sign: super::signing_key::key_for_signing(settings)?,
         hidden: Vec::new(),
         requests: RunRequests::default(),
+        make_room: (settings.make_room > 0).then(|| MakeRoom {
+            free: settings.make_room.saturating_mul(1_000_000_000),
+            is_result: kinds::is_result,
+            kept_files: kinds::KEPT_FILES,
+        }),
     })
+}
+
+/// The memory that stages share, in bytes: by default, all that this machine has.
+pub(super) fn memory(settings: &Settings) -> Option<u64> {
+    settings.memory.map(|memory| memory.0).or_else(exec::total_memory)
+}
+
+/// Fails when a stage to run asks for more than it can ever be given, before any stage runs.
+fn refuse_what_cannot_fit(plan: &Plan, options: &RunOptions) -> Result<(), CliError> {
+    let RunLimits { threads, memory, .. } = options.limits;
+    let refused = gpus::refusals(plan, &options.gpus, threads, memory);
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Usage(refused.join("\n")))
+    }
 }
 
 /// How far programs are held to their own files. Workers are given whole paths.

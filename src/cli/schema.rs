@@ -119,6 +119,11 @@ fn layered(kinds: &[&'static Kind], tables: &Map<String, Value>) -> Map<String, 
             "type": "object",
             "additionalProperties": entries("tasks"),
         },
+        "resources": {
+            "description": "What stages need of the machine, how long they may take, and when they are tried again, by name; in no key.",
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/resources"},
+        },
         "stages": {
             "description": "The stages, by name; `name[k]` with `for.k` is one for each `k`.",
             "type": "object",
@@ -259,8 +264,25 @@ fn common() -> Map<String, Value> {
         "maxProperties": 1,
         "additionalProperties": range,
     });
+    let keep = json!({"anyOf": [
+        {"enum": ["always", "results", "never"]},
+        {"type": "string", "pattern": r"^[0-9]+[smhdw]$"},
+        {"$ref": "#/$defs/template"},
+    ]});
+    let keeps = json!({
+        "description": "How long gc leaves the outputs alone: `\"always\"`, `\"results\"`, a time after the last use (`\"7d\"`), `\"never\"`; or a table of outputs. In no key.",
+        "anyOf": [keep, {"type": "object", "additionalProperties": keep}],
+    });
     Map::from_iter([
+        ("keep_outputs".to_owned(), keeps),
         ("seed".to_owned(), seed),
+        (
+            "resources".to_owned(),
+            json!({
+                "description": "The name of an entry of `[resources]`, or a table of its own; not part of the key.",
+                "anyOf": [{"type": "string"}, {"$ref": "#/$defs/resources"}],
+            }),
+        ),
         ("for".to_owned(), ranges),
         ("kind".to_owned(), json!({})),
     ])

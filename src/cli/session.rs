@@ -114,10 +114,16 @@ impl Session {
     /// # Errors
     /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
     pub fn resolve(self, targets: &BTreeSet<NodeIndex>) -> Result<Resolved, StoreError> {
+        self.resolve_wanting(targets, BTreeSet::new())
+    }
+
+    /// The same for a run that is to have the outputs of the stages `wanted` here.
+    fn resolve_wanting(self, targets: &BTreeSet<NodeIndex>, wanted: BTreeSet<NodeIndex>) -> Result<Resolved, StoreError> {
         let (contents, missing) = SourceAccess::new(&self.settings).look_up(&self.dag, &self.store);
         let resolver = Resolver::new(&self.store, self.strict)
             .knowing(contents.clone())
-            .asking(&self.remotes);
+            .asking(&self.remotes)
+            .wanting(wanted);
         Ok(Resolved {
             plan: resolver.plan(self.dag, targets)?,
             store: self.store,
@@ -143,7 +149,8 @@ impl Session {
     /// As [`Session::plan`], and when the store cannot be written.
     pub fn plan_with(self, selection: &Selection, wanted: impl Fn(&Node, &Output) -> bool) -> Result<Resolved, CliError> {
         let targets = selection.targets(&self.dag)?;
-        let mut resolved = self.resolve(&targets)?;
+        let named = selection.named(&self.dag);
+        let mut resolved = self.resolve_wanting(&targets, named)?;
         if !resolved.remotes.is_empty() {
             download_outputs(&mut resolved.plan, &resolved.store, &resolved.remotes, wanted)?;
         }
@@ -162,8 +169,10 @@ fn download_outputs(plan: &mut Plan, store: &Store, remotes: &Remotes, wanted: i
     let artifacts: Vec<Artifact> = asked.iter().map(|(_, _, artifact)| *artifact).collect();
     let fetched = remotes.fetch(store, &artifacts, &mut |_| ())?;
     for (index, port, artifact) in asked {
-        if fetched.missing.contains(&artifact.digest) {
-            let entry = &mut plan.entries[index.index()];
+        let entry = &mut plan.entries[index.index()];
+        if !fetched.missing.contains(&artifact.digest) {
+            entry.deleted.remove(&port);
+        } else if !entry.deleted.contains(&port) {
             entry.state = StageState::Run;
             let digest = artifact.digest;
             entry.reason = Some(Reason::OutputMissing { port, digest });

@@ -14,7 +14,7 @@ pub fn worker() -> bool {
             &engine::instruction_set("cpu"),
             caller,
             BufReader::new(io::stdin()),
-            io::stdout().lock(),
+            io::stdout(),
         )
     })
 }

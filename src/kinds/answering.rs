@@ -6,7 +6,7 @@ use std::path::Path;
 use super::asked::Question;
 use super::failed_rows::FailedRows;
 use super::kept_answers::KeptAnswers;
-use lab::stage::{StageContext, StageError, failed};
+use lab::stage::{StageContext, StageError, failed, lacks_memory};
 use learn::dataset::{Answer, Row};
 use learn::model::{self, Model, Prompter, WeightsFile};
 use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun};
@@ -167,6 +167,7 @@ pub(super) fn open(folder: &Path) -> Result<Model<WeightsFile>, StageError> {
 fn sample_failed(error: SampleError) -> StageError {
     match error {
         SampleError::Stopped => StageError::Stopped,
+        SampleError::Memory { .. } => lacks_memory(error),
         other => failed(other),
     }
 }

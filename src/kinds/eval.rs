@@ -24,6 +24,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: sample::KIND.named,
     command_line: None,
+    gpus: None,
     implied: &[],
     parse,
     schema,

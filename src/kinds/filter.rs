@@ -40,6 +40,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[("task", "tasks")],
     command_line: None,
+    gpus: None,
     implied: &[
         ImpliedParam {
             path: &["keep"],

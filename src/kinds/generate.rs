@@ -27,6 +27,7 @@ pub(super) static KIND: Kind = Kind {
     ],
     named: &[],
     command_line: None,
+    gpus: None,
     implied: &[],
     parse,
     schema,

@@ -41,6 +41,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[],
     named: &[(SOURCE, "sources"), ("task", "tasks")],
     command_line: None,
+    gpus: None,
     implied: &[
         ImpliedParam {
             path: &["separator"],

@@ -16,6 +16,7 @@ pub mod foreign;
 mod generate;
 mod import;
 pub mod judging;
+mod kept;
 mod kept_answers;
 mod likelihoods;
 mod measure;
@@ -37,6 +38,7 @@ mod train;
 pub use command::python_version;
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing as server;
+pub use kept::{KEPT_FILES, is_result};
 pub use model_prompt::model_prompt;
 pub use selection::known_questions::{KnownQuestion, KnownQuestions, Overlap, TestSet, overlaps};
 pub use task_table::TaskTable;

@@ -10,7 +10,7 @@ use crate::endpoint::{Endpoint, Refusal};
 use crate::failed_rows::{FailedRows, OTHERS_ARE_KEPT};
 use crate::questioner::Asked;
 use crate::task_table::{OutputType, TaskTable};
-use lab::stage::{StageContext, StageError, failed};
+use lab::stage::{StageContext, StageError, failed, lacks_memory};
 use learn::dataset::{Answer, ChoiceScore, FilledPrompt, Row};
 use learn::model::{Model, Prompter, WeightsFile};
 use learn::scorer::{self, Loglikelihood, ScoreError, ScoreRequest, Scoring, ScoringProgress, ScoringRun, TextRequest};
@@ -225,6 +225,7 @@ fn answer(row: Row, asked: &Asked, scores: RowScores) -> Answer {
 fn score_failed(error: ScoreError) -> StageError {
     match error {
         ScoreError::Stopped => StageError::Stopped,
+        ScoreError::Memory { .. } => lacks_memory(error),
         other => failed(other),
     }
 }

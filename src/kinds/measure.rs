@@ -47,6 +47,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("metrics", PortType::Metrics)],
     named: &[("task", "tasks")],
     command_line: None,
+    gpus: None,
     implied: &[ImpliedParam {
         path: &["labels"],
         value: || Value::Null,

@@ -32,6 +32,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("data", PortType::Dataset)],
     named: &[],
     command_line: None,
+    gpus: None,
     implied: &[
         ImpliedParam {
             path: &["weights"],

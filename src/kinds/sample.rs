@@ -48,6 +48,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("answers", PortType::Answers)],
     named: &[("prompt", "prompts"), ("task", "tasks")],
     command_line: None,
+    gpus: None,
     implied: &[
         ImpliedParam {
             path: &["served"],

@@ -41,6 +41,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("data", PortType::Dataset), Output::of("dropped", PortType::Metrics)],
     named: &[],
     command_line: None,
+    gpus: None,
     implied: &[],
     parse: |params, given| Ok(Box::new(read(params, given)?)),
     schema: || schema_for!(Select),

@@ -32,6 +32,7 @@ pub(super) static KIND: Kind = Kind {
     ],
     named: &[],
     command_line: None,
+    gpus: None,
     implied: &[ImpliedParam {
         path: &["stratify"],
         value: || Value::Null,

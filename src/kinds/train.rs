@@ -8,8 +8,8 @@ use super::check_numbers;
 use crate::data_sets::{DataSets, first_row};
 use crate::model_prompt::ModelPrompt;
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::failed;
 use lab::stage::{FirstPrompt, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Stage, StageContext, StageError};
+use lab::stage::{failed, lacks_memory};
 use learn::engine;
 use learn::model::{self, Architecture, Prompter};
 use learn::tokenizer::TokenizerStyle;
@@ -28,6 +28,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[Output::of("model", PortType::Model)],
     named: &[("model", "models"), ("prompt", "prompts")],
     command_line: None,
+    gpus: None,
     implied: &[
         // A training with a base takes the base's.
         ImpliedParam {
@@ -245,6 +246,7 @@ fn tell(context: &StageContext<'_>, reading: &TrainingProgress) {
 fn train_failed(error: TrainError) -> StageError {
     match error {
         TrainError::Stopped => StageError::Stopped,
+        TrainError::Memory { .. } => lacks_memory(error),
         other => failed(other),
     }
 }

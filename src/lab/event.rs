@@ -7,6 +7,7 @@ pub use queue::{Queue, WaitReason, WaitingStage};
 pub use stage_progress::StageProgress;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,53 @@ pub struct Progress {
     pub unit: String,
     /// Named readings at this moment: `loss`, `validation_loss`, `learning_rate`, `tokens_per_second`.
     pub readings: BTreeMap<String, f64>,
+}
+
+/// Why a stage ended without outputs: what is to be done follows from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCause {
+    /// Its input, its params or the machine: it would fail again.
+    #[default]
+    Failed,
+    /// It took longer than it may.
+    Time,
+    /// It wrote nothing to its log and made no progress for longer than it may.
+    Silent,
+    /// It needed more memory than it may use, or than there was.
+    Memory,
+    /// A server refused the connection, or broke it off.
+    Refused,
+    /// A process of it was ended by this signal.
+    Signal(i32),
+    /// Its program ended with this code.
+    Exit(i32),
+}
+
+impl fmt::Display for FailureCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed => f.write_str("failed"),
+            Self::Time => f.write_str("time"),
+            Self::Silent => f.write_str("silent"),
+            Self::Memory => f.write_str("memory"),
+            Self::Refused => f.write_str("refused"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Exit(code) => write!(f, "exit code {code}"),
+        }
+    }
+}
+
+/// Why a stage is looked up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostBecause {
+    /// An output is missing, or damaged.
+    Missing,
+    /// gc deleted an output that is needed.
+    Deleted,
+    /// A stage before it was computed again, and came out otherwise.
+    Changed,
 }
 
 /// One thing that happened in a run.
@@ -84,11 +132,13 @@ pub enum Event {
         key: Digest,
         holder: String,
     },
-    /// Outputs of the stage disappeared from the store after it was looked up. It is looked up again, and `needed_by` waits for it.
+    /// The stage is looked up again: its outputs disappeared from the store after it was looked up, or its inputs are others. `needed_by`
+    /// waits for it; where its inputs are others, that is the stage whose outputs they are.
     Lost {
         #[serde(flatten)]
         stage: StageName,
         needed_by: StageName,
+        because: LostBecause,
     },
     /// The stage succeeded and its record is in the store.
     Finished {
@@ -104,9 +154,23 @@ pub enum Event {
         stage: StageName,
         key: Digest,
         seconds: f64,
+        #[serde(default)]
+        cause: FailureCause,
         error: String,
         log: PathBuf,
         log_tail: Vec<String>,
+    },
+    /// The stage ended without outputs, by a cause for which it is tried again: for the `attempt`th time of `of`, counted from 1.
+    Retrying {
+        #[serde(flatten)]
+        stage: StageName,
+        key: Digest,
+        cause: FailureCause,
+        error: String,
+        attempt: u32,
+        of: u32,
+        /// The memory that it may use from now on, in bytes, where it needed more.
+        memory: Option<u64>,
     },
     /// The stage was ended, or taken out of the run, because somebody asked for it: no failure, and not tried again.
     Cancelled {
@@ -151,6 +215,9 @@ pub enum Event {
         cancelled: usize,
         seconds: f64,
         interrupted: bool,
+        /// The number of stages that failed by each cause but a plain failure.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        causes: BTreeMap<String, usize>,
     },
 }
 
@@ -164,9 +231,9 @@ pub struct StageName {
     pub variant: BTreeMap<String, String>,
 }
 
-impl std::fmt::Display for StageName {
+impl fmt::Display for StageName {
     /// `standard[2]` or `standard[2] (seed=1, start=warm)`, printable whatever the values are.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&printable(&self.name))?;
         if !self.variant.is_empty() {
             let coordinates: Vec<String> = self.variant.iter().map(|(axis, value)| format!("{axis}={value}")).collect();

@@ -111,7 +111,7 @@ pub fn bury(program: u32) {
 /// The children of this process, those that have ended included.
 fn children() -> Vec<Process> {
     let this = std::process::id().cast_signed();
-    let Some(ids) = listed_children() else {
+    let Some(ids) = listed_children("self") else {
         return children_of(this).collect();
     };
     ids.into_iter()
@@ -125,10 +125,48 @@ pub fn children_of(id: i32) -> impl Iterator<Item = Process> {
     all().filter(move |process| process.parent == id)
 }
 
-/// The numbers of the children of this process's threads; `None` where the kernel does not list them.
-fn listed_children() -> Option<Vec<i32>> {
+/// The memory that this process and all its descendants use, in bytes: what each has for itself, and the largest part that one shares with
+/// others. Pages of files do not count, since the system frees them when it needs memory. `None` on systems without `/proc`.
+pub fn memory_with_descendants() -> Option<u64> {
+    let (mut own, mut shared) = (0, 0);
+    let mut open = vec![std::process::id().cast_signed()];
+    while let Some(id) = open.pop() {
+        // One that has ended since it was listed.
+        let Some(used) = memory_of(id) else { continue };
+        own += used.own;
+        shared = used.shared.max(shared);
+        open.extend(listed_children(&id.to_string()).unwrap_or_default());
+    }
+    (own > 0).then_some(own + shared)
+}
+
+/// The memory of this process, in bytes, as [`memory_with_descendants`] counts it.
+pub fn memory_in_use() -> Option<u64> {
+    memory_of(std::process::id().cast_signed()).map(|used| used.own + used.shared)
+}
+
+/// The memory of one process, in bytes.
+struct UsedMemory {
+    own: u64,
+    shared: u64,
+}
+
+fn memory_of(id: i32) -> Option<UsedMemory> {
+    let text = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let kilobytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    };
+    Some(UsedMemory {
+        own: kilobytes("RssAnon:")? * 1024,
+        shared: kilobytes("RssShmem:").unwrap_or(0) * 1024,
+    })
+}
+
+/// The numbers of the children of the threads of a process (`self`, or its number); `None` where the kernel does not list them.
+fn listed_children(of: &str) -> Option<Vec<i32>> {
     let mut ids = Vec::new();
-    for thread in fs::read_dir("/proc/self/task").ok()? {
+    for thread in fs::read_dir(format!("/proc/{of}/task")).ok()? {
         let Ok(thread) = thread else { continue };
         match fs::read_to_string(thread.path().join("children")) {
             Ok(text) => ids.extend(text.split_whitespace().filter_map(|id| id.parse::<i32>().ok())),
@@ -261,6 +299,29 @@ mod tests {
             std::thread::sleep(LOOK_INTERVAL);
         }
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn the_memory_of_descendants_counts() {
+        let (before, alone) = (memory_with_descendants().unwrap(), memory_in_use().unwrap());
+        assert!(alone > 1 << 20 && before >= alone, "{alone} {before}");
+        // A shell whose variable has 64 MB, in a process below another one.
+        let script = "sh -c 'x=$(head -c 64000000 /dev/zero | tr \\\\0 a); echo ready; sleep 60; echo ${#x}'; :";
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", script])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+        let after = memory_with_descendants().unwrap();
+        for process in children_of(child.id().cast_signed()) {
+            children_of(process.id.as_raw_nonzero().get()).for_each(|process| process.kill());
+            process.kill();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(after > before + 60_000_000, "{before} {after}");
     }
 
     #[test]

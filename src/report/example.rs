@@ -129,7 +129,9 @@ impl ExampleBuilder {
             outputs: known.outputs.to_vec(),
             stage: Box::new(ExampleStage),
             seed: None,
+            resources: lab::config::Resources::default(),
             inputs: links,
+            keep: std::collections::BTreeSet::new(),
         });
         for (_, from, _) in inputs {
             self.graph.update_edge(*from, node, ());
@@ -152,6 +154,8 @@ fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
         outputs,
         is_here: true,
         is_accepted: false,
+        deleted: std::collections::BTreeSet::new(),
+        again: None,
         estimate: None,
     }
 }
@@ -171,6 +175,8 @@ fn changed() -> PlanEntry {
         outputs: Outputs::new(),
         is_here: false,
         is_accepted: false,
+        deleted: std::collections::BTreeSet::new(),
+        again: None,
         estimate,
     }
 }
@@ -183,6 +189,8 @@ fn unknown() -> PlanEntry {
         outputs: Outputs::new(),
         is_here: false,
         is_accepted: false,
+        deleted: std::collections::BTreeSet::new(),
+        again: None,
         estimate: Some(Duration::from_secs(3)),
     }
 }

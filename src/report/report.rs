@@ -51,6 +51,8 @@ pub struct ExperimentReport {
     is_requested: bool,
     /// The numbers of pictures and texts that a page would show, if none is written.
     unseen: (usize, usize),
+    /// The warning of what gc deleted and the report would read.
+    deleted: Option<String>,
 }
 
 impl ExperimentReport {
@@ -87,6 +89,7 @@ impl ExperimentReport {
             printed,
             is_requested: !request.tables.is_empty(),
             unseen: if request.page { (0, 0) } else { pictures },
+            deleted: gather::warning_of_deleted(request, plan),
         })
     }
 
@@ -125,11 +128,17 @@ impl ExperimentReport {
         Ok(json)
     }
 
-    /// What the layout names and the metrics do not have, and test questions that models were trained on.
+    /// What the layout names and the metrics do not have, and those of [`Self::doubts`].
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = self.data.metrics().warnings().to_vec();
-        warnings.extend(self.data.contamination.iter().map(ToString::to_string));
+        warnings.extend(self.doubts());
         warnings
+    }
+
+    /// Test questions that models were trained on, and what the report would read and gc deleted.
+    pub fn doubts(&self) -> Vec<String> {
+        let contamination = self.data.contamination.iter().map(ToString::to_string);
+        contamination.chain(self.deleted.clone()).collect()
     }
 
     /// The printed tables as text. All have a title but a first one whose columns explain it. Tables wider than `width` are split.

@@ -294,6 +294,14 @@ fn two_accounts_of_one_group_share_a_store() {
     // Each may tidy up what the other made.
     let swept = by(&lab, 4001, GROUP, "cache gc --store shared --older-than 0s --grace 0s --delete").unwrap();
     assert_eq!(swept.status.code(), Some(0), "{}", said(&swept));
+    let swept = by(
+        &lab,
+        4002,
+        GROUP,
+        "cache gc --store shared --older-than 0s --grace 0s --forget --delete",
+    )
+    .unwrap();
+    assert_eq!(swept.status.code(), Some(0), "{}", said(&swept));
     assert_eq!(lab.digests("shared"), BTreeMap::new(), "{}", said(&swept));
 }
 

@@ -57,6 +57,7 @@ fn the_held_out_loss_is_in_the_artifact_the_report_and_the_page() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .rfind(|event| event["event"] == "progressed" && event["stage"] == "tuned")
         .unwrap();
+    assert_eq!(progress["progress"]["done"], 30, "the last one is never left out");
     let told = progress["progress"]["readings"]["validation_loss"].as_f64().unwrap();
     let summary: Value = serde_json::from_slice(&fs::read(model(&lab).join("validation.json")).unwrap()).unwrap();
     assert_eq!(

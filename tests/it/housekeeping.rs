@@ -1,8 +1,11 @@
 //! Keeping house: what goes, what stays, what is damaged; and never a failed run.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::lab::{LOOP, Lab, count};
+use crate::lab::{LOOP, Lab, count, warnings};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -13,15 +16,16 @@ fn gc_says_first_and_removes_only_when_asked_and_keeps_what_is_named() {
     let lab = Lab::new(LOOP);
     lab.stdout("run x.toml", 0);
     let digests = lab.digests("cache");
-    let young = json(&lab.stdout("cache gc --older-than 0s --json", 0));
+    let young = json(&lab.stdout("cache gc --older-than 0s --forget --json", 0));
     assert_eq!(young["records"].as_array().unwrap().len(), 0, "an hour of grace");
-    let all = json(&lab.stdout("cache gc --older-than 0s --grace 0s --json", 0));
+    let all = json(&lab.stdout("cache gc --older-than 0s --grace 0s --forget --json", 0));
     assert_eq!(all["records"].as_array().unwrap().len(), digests.len());
     assert_eq!(lab.digests("cache"), digests, "nothing is removed unless it is asked for");
-    let text = lab.stdout("cache gc --older-than 0s --grace 0s", 0);
+    let text = lab.stdout("cache gc --older-than 0s --grace 0s --forget", 0);
     assert!(text.contains("can be deleted") && text.contains("--delete"), "{text}");
     lab.write("y.toml", &LOOP.replace("rate = 3e-3", "rate = 2e-3"));
-    lab.stdout("cache gc --keep y.toml --grace 0s --delete", 0);
+    lab.stdout("cache gc --forget", 2);
+    lab.stdout("cache gc --keep y.toml --grace 0s --forget --delete", 0);
     assert_eq!(
         count(&lab.summary("run x.toml", 0), "ran"),
         8,
@@ -29,13 +33,13 @@ fn gc_says_first_and_removes_only_when_asked_and_keeps_what_is_named() {
     );
     lab.stdout("cache protect x.toml", 0);
     assert!(lab.stdout("cache protected", 0).contains("x.toml: 14 stages"));
-    lab.stdout("cache gc --max-size 0 --grace 0s --delete", 0);
+    lab.stdout("cache gc --max-size 0 --grace 0s --forget --delete", 0);
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
     lab.stdout("cache unprotect x.toml", 0);
-    lab.stdout("cache gc --max-size 0 --grace 0s --delete", 0);
+    lab.stdout("cache gc --max-size 0 --grace 0s --forget --delete", 0);
     assert_eq!(json(&lab.stdout("cache size --json", 0))["object_bytes"], 0);
     // What is left then, if anything, is the record of an empty data set.
-    lab.stdout("cache gc --older-than 0s --grace 0s --delete", 0);
+    lab.stdout("cache gc --older-than 0s --grace 0s --forget --delete", 0);
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 14);
     assert_eq!(lab.digests("cache"), digests);
 }
@@ -50,11 +54,13 @@ fn gc_beside_a_run_fails_nothing() {
     // Without a store there is nothing to clean, which is an error.
     while !lab.path().join("shared").exists() {
         assert!(run.try_wait().unwrap().is_none(), "the run ended without a store");
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
     // Without grace: what a worker has put into the store a moment ago may go before its record is written.
+    let mut forget = ["", " --forget"].into_iter().cycle();
     while run.try_wait().unwrap().is_none() {
-        lab.stdout("cache gc --older-than 0s --grace 0s --delete --store shared", 0);
+        let forget = forget.next().unwrap();
+        lab.stdout(&format!("cache gc --older-than 0s --grace 0s --delete --store shared{forget}"), 0);
     }
     let events = reader.join().unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(0), "{events}");
@@ -209,4 +215,295 @@ fn what_was_made_from_damage_does_not_stay() {
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 3);
     assert_eq!((content(&lab, "b"), content(&lab, "c")), ("1\n2\n3\n".to_owned(), "6\n".to_owned()));
     lab.stdout("cache verify", 0);
+}
+
+/// The loop, whose models may go as soon as they have been used.
+fn loop_without_models() -> Lab {
+    Lab::new(&format!("{LOOP}\n[defaults.train]\nkeep_outputs = \"never\"\n"))
+}
+
+/// All that a report prints and writes.
+fn reports(lab: &Lab) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for words in ["", "--format json", "--format csv", "--table training", "--table data"] {
+        all.push(lab.stdout(&format!("report x.toml {words}"), 0).into_bytes());
+    }
+    lab.stdout("report x.toml --html page.html --plots plots", 0);
+    all.push(std::fs::read(lab.path().join("page.html")).unwrap());
+    let mut plots: Vec<_> = std::fs::read_dir(lab.path().join("plots"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    plots.sort();
+    assert!(
+        plots
+            .iter()
+            .any(|path| path.to_string_lossy().contains("curve") || path.to_string_lossy().contains("training")),
+        "{plots:?}"
+    );
+    all.extend(plots.iter().map(|path| std::fs::read(path).unwrap()));
+    all
+}
+
+/// The ports of stages whose outputs are deleted, and the stages that run again for that.
+fn deleted(lab: &Lab, words: &str) -> (Vec<String>, Vec<String>) {
+    let plan = lab.plan(words);
+    let of = |holds: &dyn Fn(&Value) -> bool| {
+        let stages = plan.iter().filter(|(_, stage)| holds(stage));
+        stages
+            .map(|(name, _)| name.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    (
+        of(&|stage| !stage["deleted"].as_array().unwrap().is_empty()),
+        of(&|stage| stage["again"] == true),
+    )
+}
+
+#[test]
+fn after_gc_of_all_models_the_report_is_the_same_and_only_what_is_needed_runs() {
+    let lab = loop_without_models();
+    lab.stdout("run x.toml", 0);
+    let (before, digests) = (reports(&lab), lab.digests("cache"));
+    let listed = lab.stdout("cache gc --grace 0s", 0);
+    assert!(
+        listed.contains("standard[1] seed=1") && listed.contains("the records stay"),
+        "{listed}"
+    );
+    let removed = json(&lab.stdout("cache gc --grace 0s --delete --json", 0));
+    assert_eq!(removed["removed"]["records"], 3, "{removed}");
+    let models = ["numbered[0]", "standard[0]", "standard[1]"].map(str::to_owned);
+    assert_eq!(deleted(&lab, "x.toml"), (models.to_vec(), Vec::new()));
+    assert_eq!(reports(&lab), before, "byte for byte");
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0, "everything is a hit");
+    lab.stdout("cache verify", 0);
+
+    // A further iteration trains on what is there.
+    let more = lab.summary("run x.toml --set iterations=2", 0);
+    assert_eq!((count(&more, "ran"), count(&more, "failed")), (7, 0), "{more}");
+    assert_eq!(deleted(&lab, "x.toml").0, models);
+
+    // Other scores need the old models.
+    let other = "x.toml --set stages.score[k].max_tokens=13";
+    let (_, again) = deleted(&lab, other);
+    assert_eq!(again, ["standard[0]", "standard[1]"]);
+    let text = lab.stdout(&format!("plan {other}"), 0);
+    assert!(
+        text.contains("2 of the hits run again only because gc deleted what they put out"),
+        "{text}"
+    );
+    assert!(text.contains("gc deleted `model`, and `score[0]"), "{text}");
+    let ran = lab.summary(&format!("run {other}"), 0);
+    let trained = lab.stdout("cache gc --grace 0s --json", 0);
+    assert_eq!(count(&ran, "failed"), 0);
+    assert!(
+        trained.contains("standard[0]") && trained.contains("standard[1]"),
+        "both are there again"
+    );
+    for (key, outputs) in &digests {
+        assert_eq!(
+            lab.digests("cache").get(key),
+            Some(outputs),
+            "what was computed again came out the same"
+        );
+    }
+}
+
+#[test]
+fn the_strongest_wish_of_all_experiments_wins() {
+    let lab = loop_without_models();
+    lab.stdout("run x.toml", 0);
+    let free = || {
+        json(&lab.stdout("cache gc --grace 0s --json", 0))["records"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
+    assert_eq!(free(), 3);
+    lab.write("y.toml", LOOP);
+    assert_eq!(count(&lab.summary("run y.toml", 0), "ran"), 0);
+    assert_eq!(free(), 0, "the other experiment has not said that they may go");
+    let asked = "cache gc --grace 0s --older-than 0s --json";
+    let stages = |listed: &Value| {
+        let stages = listed["records"].as_array().unwrap().iter();
+        stages
+            .map(|record| record["stage"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert!(stages(&json(&lab.stdout(asked, 0))).contains(&"standard[0]".to_owned()));
+    lab.write(
+        "y.toml",
+        &format!("{LOOP}\n[stages.\"standard[0]\"]\nkeep_outputs = {{ model = \"always\" }}\n"),
+    );
+    assert_eq!(count(&lab.summary("run y.toml", 0), "ran"), 0, "it is in no key");
+    let listed = json(&lab.stdout(asked, 0));
+    assert!(!stages(&listed).contains(&"standard[0]".to_owned()), "{listed}");
+    assert!(listed["wished_bytes"].as_u64().unwrap() > 0);
+    lab.stdout("cache unprotect y.toml", 0);
+    assert_eq!(free(), 3);
+    for (text, expected) in [
+        ("\"7 days\"", "expected \"always\", \"results\", \"never\" or a time"),
+        ("7", "or a time such as"),
+        ("{ weights = \"7d\" }", "no output `weights` to keep"),
+    ] {
+        lab.write("y.toml", &format!("{LOOP}\n[defaults.train]\nkeep_outputs = {text}\n"));
+        let output = lab.output("plan y.toml");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_deleted_artifact_that_is_asked_for_is_computed_again() {
+    let lab = loop_without_models();
+    lab.stdout("run x.toml", 0);
+    let path = lab.stdout("get x.toml standard[0]", 0);
+    lab.stdout("cache gc --grace 0s --delete", 0);
+    let output = lab.output("get x.toml standard[0]");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(4) && error.contains("gc deleted `standard[0]"),
+        "{error}"
+    );
+    assert!(error.contains("runner run x.toml"), "{error}");
+    assert!(lab.stdout("plan x.toml standard[0]", 0).contains("which is asked for"));
+    let ran = lab.summary("run x.toml standard[0]", 0);
+    assert_eq!((count(&ran, "ran"), count(&ran, "cached")), (1, 2), "{ran}");
+    assert_eq!(lab.stdout("get x.toml standard[0]", 0), path);
+}
+
+#[test]
+fn a_deleted_artifact_comes_back_from_a_remote() {
+    let lab = loop_without_models();
+    std::fs::create_dir(lab.path().join("elsewhere")).unwrap();
+    let remote = format!("file://{}", lab.path().join("elsewhere").display());
+    lab.write(
+        "runner.toml",
+        &format!("[settings]\nremotes = [{{ url = \"{remote}\", access = \"read-write\" }}]\n"),
+    );
+    lab.stdout("run x.toml", 0);
+    lab.stdout("cache push x.toml", 0);
+    lab.stdout("cache gc --grace 0s --delete", 0);
+    let pushed = json(&lab.stdout("cache push x.toml --json", 0));
+    assert_eq!(
+        (&pushed["deleted"], &pushed["failed"]),
+        (&Value::from(3), &Value::Array(Vec::new())),
+        "{pushed}"
+    );
+    let other = "x.toml --set stages.score[k].max_tokens=13";
+    assert_eq!(deleted(&lab, other).1, [""; 0], "a remote has what is needed");
+    let events = lab.stdout(&format!("run {other} --json"), 0);
+    let trained = events
+        .lines()
+        .map(json)
+        .filter(|event| event["event"] == "started" && event["kind"] == "train");
+    assert_eq!(trained.count(), 0);
+    assert!(events.contains("\"brought\""));
+}
+
+/// `a` writes what nobody can foresee; `b` copies it. `c` needs both.
+const CHANCE: &str = r#"
+[stages.a]
+kind    = "command"
+run     = ["sh", "-c", "head -c 9000 /dev/urandom > $RUNNER_OUTPUT_X"]
+outputs = { x = "file" }
+keep_outputs = "never"
+
+[stages.b]
+kind    = "command"
+run     = ["sh", "-c", "cat $RUNNER_INPUT_D > $RUNNER_OUTPUT_X"]
+inputs  = { d = "a" }
+outputs = { x = "file" }
+"#;
+
+const CHANCE_COMPARED: &str = r#"
+[stages.c]
+kind    = "command"
+run     = ["sh", "-c", "cmp $RUNNER_INPUT_D $RUNNER_INPUT_E && echo same > $RUNNER_OUTPUT_X"]
+inputs  = { d = "a", e = "b" }
+outputs = { x = "file" }
+"#;
+
+#[test]
+fn what_comes_out_otherwise_is_told_and_never_mixed() {
+    let lab = Lab::new(CHANCE);
+    lab.stdout("run x.toml", 0);
+    lab.stdout("cache gc --grace 0s --delete", 0);
+    assert_eq!(deleted(&lab, "x.toml").0, ["a"]);
+    lab.write("x.toml", &format!("{CHANCE}{CHANCE_COMPARED}"));
+    let events = lab.stdout("run x.toml --json", 0);
+    let told = warnings(&events);
+    assert!(
+        told.iter()
+            .any(|told| told.contains("`a` is not deterministic") && told.contains("1 record (`b`)")),
+        "{told:?}"
+    );
+    let summary = json(events.lines().last().unwrap());
+    assert_eq!(
+        (count(&summary, "ran"), count(&summary, "cached"), count(&summary, "failed")),
+        (3, 0, 0),
+        "{events}"
+    );
+    assert_eq!(content(&lab, "c"), "same\n");
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
+}
+
+#[test]
+fn where_results_are_deleted_by_name_their_numbers_stay() {
+    let lab = Lab::new(&format!(
+        "{LOOP}\n[defaults.eval]\nkeep_outputs = {{ metrics = \"never\" }}\n[defaults.sample]\nkeep_outputs = \"never\"\n"
+    ));
+    lab.stdout("run x.toml", 0);
+    let table = lab.stdout("report x.toml --format csv", 0);
+    lab.stdout("report x.toml --html before.html", 0);
+    let removed = json(&lab.stdout("cache gc --grace 0s --delete --json", 0));
+    assert!(removed["removed"]["records"].as_u64().unwrap() > 0, "{removed}");
+    assert_eq!(lab.stdout("report x.toml --format csv", 0), table);
+    let output = lab.output("report x.toml --html after.html");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && told.contains("deleted by gc"), "{told}");
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0);
+}
+
+#[test]
+fn a_tombstone_that_is_lost_is_a_miss() {
+    let lab = loop_without_models();
+    lab.stdout("run x.toml", 0);
+    let digests = lab.digests("cache");
+    lab.stdout("cache gc --grace 0s --delete", 0);
+    // To an earlier version of the program, the store is as without them.
+    std::fs::remove_dir_all(lab.path().join("cache/v1/gone")).unwrap();
+    assert_eq!(lab.plan("x.toml")["standard[0] {\"seed\":\"1\"}"]["state"], "run");
+    assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 3);
+    assert_eq!(lab.digests("cache"), digests);
+}
+
+/// Forty stages with outputs that are worth deleting.
+const MANY: &str = r#"
+[stages."a[k]"]
+for.k   = "1..=40"
+kind    = "command"
+run     = ["sh", "-c", "yes {k} | head -c 20000 > $RUNNER_OUTPUT_X"]
+outputs = { x = "file" }
+keep_outputs = "never"
+"#;
+
+#[test]
+fn a_gc_that_is_killed_leaves_hits_alone() {
+    let lab = Lab::new(MANY);
+    lab.stdout("run x.toml", 0);
+    let digests = lab.digests("cache");
+    for milliseconds in [3, 6, 9, 12, 15, 20, 25, 30, 40, 60] {
+        let mut command = lab.command("cache gc --grace 0s --delete");
+        let mut gc = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        gc.kill().unwrap();
+        gc.wait().unwrap();
+        assert_eq!(lab.keys("x.toml").len(), 40, "after {milliseconds} ms every stage is a hit");
+    }
+    lab.stdout("cache gc --grace 0s --delete", 0);
+    assert_eq!(json(&lab.stdout("cache size --json", 0))["object_bytes"], 0);
+    assert_eq!((deleted(&lab, "x.toml").0.len(), lab.digests("cache")), (40, digests));
+    lab.stdout("cache verify", 0);
+    assert_eq!(count(&lab.summary("run x.toml a[7]", 0), "ran"), 1);
 }

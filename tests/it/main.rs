@@ -40,6 +40,7 @@ mod report;
 mod reports;
 mod require;
 mod rerunning;
+mod resources;
 mod runs;
 mod served;
 mod served_likelihoods;

@@ -160,6 +160,7 @@ const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRA
         outputs,
         named: &[],
         command_line: None,
+        gpus: None,
         implied: &[],
         parse: parse::<P, DRAWS>,
         schema: || schemars::schema_for!(P),

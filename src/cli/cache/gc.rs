@@ -12,10 +12,10 @@ use super::{StoreArgs, bytes, protect};
 use crate::cli::environment::path_argument;
 use crate::cli::experiment::{ExperimentArgs, OverrideArgs, StoreFolderArgs};
 use crate::cli::{CliError, Exit, print, print_json};
-use lab::store::{GcPlan, GcRules, GcSummary, GcVictim, LeftoverKind};
-use lab::text::{Align, Paint, TextTable, duration};
+use lab::store::{DeletedOutput, GcPlan, GcRules, GcSummary, GcVictim, LeftoverKind};
+use lab::text::{Align, Paint, TextTable, duration, stages};
 
-/// The number of records in the table: those with the highest cost.
+/// The number of stages in the table: those that cost most for their size.
 const LISTED_RECORDS: usize = 20;
 
 /// The rules for what to delete.
@@ -32,13 +32,17 @@ pub struct GcArgs {
     #[arg(long = "keep-profile", value_name = "NAME")]
     pub keep_profiles: Vec<String>,
 
-    /// Delete artifacts, logs, checkpoints of stopped stages and downloads older than TIME: `30d`, `12h`, `2w`
+    /// Delete artifacts that are no results, logs, checkpoints of stopped stages and downloads older than TIME: `30d`, `12h`, `2w`
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub older_than: Option<Duration>,
 
-    /// Delete the artifacts that are cheapest to recompute until the store is below SIZE: `50GB`
+    /// Delete artifacts that are no results until the store is below SIZE: first those that are cheap to recompute for their size: `50GB`
     #[arg(long, value_name = "SIZE")]
     pub max_size: Option<ByteSize>,
+
+    /// Delete records and results too: the stages run again
+    #[arg(long)]
+    pub forget: bool,
 
     /// Keep everything younger than TIME
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1h")]
@@ -55,6 +59,11 @@ pub struct GcArgs {
 
 /// Lists what can be deleted; deletes it with `--delete`.
 pub(super) fn gc(args: &GcArgs) -> Result<Exit, CliError> {
+    let has_rule = !args.keep.is_empty() || args.older_than.is_some() || args.max_size.is_some();
+    if args.forget && !has_rule {
+        let message = "`--forget` needs a rule that says what to forget: `--older-than`, `--max-size` or `--keep`";
+        return Err(CliError::Usage(message.to_owned()));
+    }
     let store = args.store.open()?;
     let (mut keys, mut objects) = (HashSet::new(), HashSet::new());
     for file in &args.keep {
@@ -77,8 +86,12 @@ pub(super) fn gc(args: &GcArgs) -> Result<Exit, CliError> {
         objects,
         older_than: args.older_than,
         max_bytes: args.max_size.map(|size| size.as_u64()),
+        room: None,
         all: !args.keep.is_empty() && args.older_than.is_none() && args.max_size.is_none(),
+        forget: args.forget,
         grace: args.grace,
+        is_result: kinds::is_result,
+        kept_files: kinds::KEPT_FILES,
     })?;
     let removed = if args.delete { Some(store.run_gc(&plan)?) } else { None };
     if args.delete {
@@ -93,20 +106,24 @@ pub(super) fn gc(args: &GcArgs) -> Result<Exit, CliError> {
 }
 
 fn as_json(plan: &GcPlan, removed: Option<GcSummary>) -> Value {
+    let output = |output: &DeletedOutput| json!({"port": output.port, "digest": output.digest, "bytes": output.bytes, "why": output.why});
     let victim = |victim: &GcVictim| {
         json!({
-            "key": victim.key, "stage": victim.stage, "experiment": victim.experiment, "bytes": victim.bytes,
+            "key": victim.key, "stage": victim.stage, "variant": victim.variant, "experiment": victim.experiment, "bytes": victim.bytes,
             "seconds": victim.seconds, "cost": victim.cost, "age": victim.age.as_secs(),
+            "outputs": victim.outputs.iter().map(output).collect::<Vec<_>>(),
         })
     };
     json!({
         "records": plan.victims.iter().map(victim).collect::<Vec<_>>(),
+        "forget": plan.forget,
         "objects": plan.objects.len(),
         "object_bytes": plan.objects.values().sum::<u64>(),
         "orphans": plan.orphans,
         "leftovers": plan.leftovers.len(),
         "leftover_bytes": plan.leftovers.iter().map(|leftover| leftover.bytes).sum::<u64>(),
         "kept": {"records": plan.kept_records, "object_bytes": plan.kept_bytes},
+        "wished_bytes": plan.wished_bytes,
         "unreadable": plan.unreadable,
         "removed": removed.map(|removed| {
             let GcSummary { records, object_bytes, other_bytes } = removed;
@@ -115,7 +132,7 @@ fn as_json(plan: &GcPlan, removed: Option<GcSummary>) -> Value {
     })
 }
 
-/// The table of records that can be deleted, without those of the lowest cost.
+/// The table of stages whose outputs can be deleted, without those that cost least for their size.
 fn table(plan: &GcPlan) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = TextTable::new([
@@ -124,22 +141,24 @@ fn table(plan: &GcPlan) -> String {
         title("size", Align::Right),
         title("age", Align::Right),
         title("stage", Align::Left),
+        title("outputs", Align::Left),
         title("experiment", Align::Left),
     ]);
     let unlisted = plan.victims.len().saturating_sub(LISTED_RECORDS);
-    for victim in &plan.victims[unlisted..] {
+    for victim in plan.victims.iter().skip(unlisted) {
         table.row([
             (duration(victim.cost), None),
             (duration(victim.seconds), None),
             (bytes(victim.bytes), None),
             (duration(victim.age.as_secs_f64()), None),
-            (victim.stage.clone(), None),
+            (stage(victim), None),
+            (outputs(victim), None),
             (victim.experiment.clone(), None),
         ]);
     }
     let mut text = String::new();
     if unlisted > 0 {
-        text += &format!("{unlisted} records with a lower cost, and:\n");
+        text += &format!("{unlisted} stages that cost less for their size, and:\n");
     }
     text + &table.render(Paint::default())
 }
@@ -147,20 +166,36 @@ fn table(plan: &GcPlan) -> String {
 fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
     let mut text = if plan.victims.is_empty() { String::new() } else { table(plan) };
     let (count, size) = (plan.objects.len(), bytes(plan.objects.values().sum()));
-    text += &match removed {
-        None => format!(
+    text += &match (removed, plan.forget) {
+        (None, true) => format!(
             "{} records and {count} artifacts, {size}, can be deleted ({} artifacts have no record){}; `--delete` deletes them\n",
             plan.victims.len(),
             plan.orphans,
             leftovers(plan)
         ),
-        Some(removed) => format!(
-            "deleted {} records, {} of artifacts and {} of other files\n",
-            removed.records,
+        (None, false) => format!(
+            "{count} artifacts of {}, {size}, can be deleted ({} artifacts have no record){}; the records stay; `--delete` deletes them\n",
+            stages(plan.victims.len()),
+            plan.orphans,
+            leftovers(plan)
+        ),
+        (Some(removed), forget) => format!(
+            "deleted {}, {} of artifacts and {} of other files\n",
+            if forget {
+                format!("{} records", removed.records)
+            } else {
+                format!("artifacts of {}", stages(removed.records))
+            },
             bytes(removed.object_bytes),
             bytes(removed.other_bytes)
         ),
     };
+    if plan.wished_bytes > 0 {
+        text += &format!(
+            "{} more would go, but experiments wish to keep it (`keep_outputs`, or as results, which `--forget` deletes)\n",
+            bytes(plan.wished_bytes)
+        );
+    }
     text += &format!("kept {} records and {} of artifacts\n", plan.kept_records, bytes(plan.kept_bytes));
     if plan.unreadable > 0 {
         text += &format!(
@@ -169,6 +204,18 @@ fn as_text(plan: &GcPlan, removed: Option<GcSummary>) -> String {
         );
     }
     text
+}
+
+/// `standard[2] seed=1 width=64`
+fn stage(victim: &GcVictim) -> String {
+    let variant = victim.variant.iter().map(|(axis, value)| format!(" {axis}={value}"));
+    victim.stage.clone() + &variant.collect::<String>()
+}
+
+/// `model, answers`
+fn outputs(victim: &GcVictim) -> String {
+    let names: Vec<&str> = victim.outputs.iter().map(|output| output.port.as_str()).collect();
+    names.join(", ")
 }
 
 /// `, and 3 run folders, 1 checkpoint, 1.2 GB`.

@@ -53,7 +53,9 @@ pub(super) fn protect(args: &ProtectArgs) -> Result<Exit, CliError> {
 pub(super) fn unprotect(args: &UnprotectArgs) -> Result<Exit, CliError> {
     let session = Session::open(&args.experiment, &ExecutionArgs::default(), StoreUse::Existing)?;
     let name = name_of(&args.experiment);
-    if session.store.unprotect(&name)? {
+    let file = args.experiment.file.canonicalize().unwrap_or_else(|_| args.experiment.file.clone());
+    let wished = session.store.forget_wishes(&file.display().to_string())?;
+    if session.store.unprotect(&name)? || wished {
         print(&format!("`{name}` is no longer protected\n"))
     } else {
         Err(CliError::NothingSelected(format!(

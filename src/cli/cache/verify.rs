@@ -93,6 +93,7 @@ fn as_json(verified: &VerifySummary, repaired: bool) -> Value {
         let (what, name) = match damage.entry {
             StoreEntry::Record(key) => ("record", key),
             StoreEntry::Object(digest) => ("artifact", digest),
+            StoreEntry::Tombstone(digest) => ("tombstone", digest),
         };
         json!({"what": what, "name": name, "path": damage.path, "problem": damage.problem})
     };
@@ -111,6 +112,7 @@ fn as_text(verified: &VerifySummary, repaired: bool) -> String {
         text += &match damage.entry {
             StoreEntry::Record(key) => format!("record {}: {}\n", key.short(), damage.problem),
             StoreEntry::Object(digest) => format!("artifact {}: {}\n", digest.short(), damage.problem),
+            StoreEntry::Tombstone(digest) => format!("tombstone {}: {}\n", digest.short(), damage.problem),
         };
     }
     for Derived { key, stage, input, .. } in &verified.derived {

@@ -41,7 +41,13 @@ pub(super) fn show(store: &Store, digest: &Digest, producers: &Producers, json: 
         &match (exists, path.is_dir()) {
             (true, true) => format!("a folder of {} files, {}", files.len(), bytes(total)),
             (true, false) => format!("a file of {}", bytes(total)),
-            (false, _) => "not in this store".to_owned(),
+            (false, _) => {
+                let known = producers.artifact(digest);
+                known.map_or_else(
+                    || "not in this store".to_owned(),
+                    |artifact| super::record::absence(store, &artifact),
+                )
+            }
         },
     );
     if path.is_dir() {

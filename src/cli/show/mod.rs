@@ -80,7 +80,7 @@ pub fn show(args: &ShowArgs) -> Result<Exit, CliError> {
     let producers = Producers::in_store(&store);
     match named {
         StoreEntry::Record(key) => record::show(&store, &key, &producers, args.json),
-        StoreEntry::Object(digest) => artifact::show(&store, &digest, &producers, args.json),
+        StoreEntry::Object(digest) | StoreEntry::Tombstone(digest) => artifact::show(&store, &digest, &producers, args.json),
     }
 }
 
@@ -127,7 +127,7 @@ fn find_by_digits(store: &Store, digits: &str) -> Result<StoreEntry, CliError> {
 fn list(found: &[StoreEntry]) -> String {
     let name = |named: &StoreEntry| match named {
         StoreEntry::Record(key) => format!("record {}", key.short()),
-        StoreEntry::Object(digest) => format!("artifact {}", digest.short()),
+        StoreEntry::Object(digest) | StoreEntry::Tombstone(digest) => format!("artifact {}", digest.short()),
     };
     let names: Vec<String> = found.iter().take(5).map(name).collect();
     let more = if found.len() > 5 { ", …" } else { "" };

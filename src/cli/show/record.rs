@@ -9,10 +9,11 @@ use super::card::Card;
 use super::columns;
 use crate::cli::{CliError, Exit, print, print_json};
 use kinds::artifact::columns::{Columns, has_rows};
+use lab::config::Resources;
 use lab::event::StageName;
 use lab::fingerprint::file_text;
 use lab::hash::Digest;
-use lab::store::{ProgramFound, Record, Store, StoreError};
+use lab::store::{Artifact, ProgramFound, Record, Store, StoreError};
 use lab::text::bytes;
 use lab::text::duration;
 use report::record_text::{claim_and_key, param_lines, program_and_commit, time_and_user};
@@ -76,7 +77,9 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
     card.line("accepted", &record.accepted.as_ref().map(claim_and_key).unwrap_or_default());
     card.line("on", &machine(record));
     card.line("with", &program_and_commit(record));
+    card.line("asked", &asked(record));
     card.line("took", &took(record));
+    card.line("attempts", &attempts(record));
     card.line("signed", &signed(store, record));
     card.line("numbers", fingerprint.numerics.as_deref().unwrap_or_default());
     card.lines("program", record.provenance.program.iter().flat_map(program_lines));
@@ -103,7 +106,7 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
         let location = if path.exists() {
             path.display().to_string()
         } else {
-            "not in this store".to_owned()
+            absence(store, artifact)
         };
         card.line(
             "output",
@@ -111,6 +114,14 @@ fn as_text(store: &Store, key: &Digest, record: &Record, producers: &Producers) 
         );
     }
     card.text()
+}
+
+/// Why the store does not have an artifact.
+pub(super) fn absence(store: &Store, artifact: &Artifact) -> String {
+    match store.tombstone(artifact) {
+        Some(tombstone) => format!("deleted by gc on {} ({})", tombstone.day(), tombstone.why),
+        None => "not in this store".to_owned(),
+    }
 }
 
 /// `3c4d5e6f7a8b, from problems.train`
@@ -162,11 +173,45 @@ fn took(record: &Record) -> String {
     text
 }
 
+/// `8 cores, 16 GiB of memory, 1 GPU (0), 2h`; empty where nothing was asked for.
+fn asked(record: &Record) -> String {
+    let Resources {
+        cores,
+        memory,
+        gpu_memory,
+        time,
+        ..
+    } = &record.provenance.asked;
+    let gpus = Some(record.provenance.asked.gpus()).filter(|gpus| *gpus > 0);
+    let given = record.provenance.gpus.join(", ");
+    let parts = [
+        cores.map(|cores| format!("{cores} cores")),
+        memory.map(|memory| format!("{memory} of memory")),
+        gpus.map(|gpus| format!("{gpus} GPUs ({given})")),
+        gpu_memory.map(|memory| format!("{memory} of GPU memory")),
+        time.map(|time| time.to_string()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// `2 before this one: memory after 41.2s, signal 9 after 3.0s`; empty where there were none.
+fn attempts(record: &Record) -> String {
+    let earlier = &record.provenance.attempts;
+    let ended = earlier
+        .iter()
+        .map(|attempt| format!("{} after {}", attempt.cause, duration(attempt.seconds)));
+    match earlier.len() {
+        0 => String::new(),
+        count => format!("{count} before this one: {}", ended.collect::<Vec<_>>().join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lab::event::FailureCause;
     use lab::fingerprint::Fingerprint;
-    use lab::store::{Code, Outputs, Provenance};
+    use lab::store::{Code, FailedAttempt, Outputs, Provenance};
 
     #[test]
     fn a_record_of_an_earlier_version_is_shown_without_what_it_lacks() {
@@ -210,6 +255,12 @@ mod tests {
             build: Some(Digest::of(b"")),
             cpu_seconds: Some(80.1),
             peak_memory: Some(512_000_000),
+            asked: serde_json::from_value(json!({"cores": 2, "memory": "1 GiB", "gpus": 1, "time": "2h"})).unwrap(),
+            gpus: vec!["3".into()],
+            attempts: vec![FailedAttempt {
+                cause: FailureCause::Signal(9),
+                seconds: 3.0,
+            }],
             sandbox: Some("writes".into()),
             program: None,
             notes: Vec::new(),

@@ -37,8 +37,6 @@ impl From<RunError> for StageError {
 
 /// The longest interval at which the program is checked; a short one is checked more often.
 const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
-/// A program that does not end after SIGTERM is killed after this time.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// What is killed gets this time to end.
 const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The interval at which the ends of detached processes are noted.
@@ -98,7 +96,7 @@ fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> 
                     return Ok(status);
                 }
                 // A shell may have ended while its children still save their state.
-                Some(since) if since.elapsed() > STOP_TIMEOUT || !is_left(child) => return Err(StageError::Stopped),
+                Some(since) if since.elapsed() > context.grace || !is_left(child) => return Err(StageError::Stopped),
                 Some(_) => {}
             }
         }
@@ -107,7 +105,7 @@ fn attend(child: &mut Child, place: &WorkFolder, context: &StageContext<'_>) -> 
                 asked = Some(Instant::now());
                 signal(child, Signal::TERM);
             }
-            Some(since) if since.elapsed() > STOP_TIMEOUT => signal(child, Signal::KILL),
+            Some(since) if since.elapsed() > context.grace => signal(child, Signal::KILL),
             _ => {}
         }
         // What is being stopped is waited for, so it is noted at once.

@@ -68,6 +68,9 @@ use program::Search;
 use scratch::Scratch;
 use work_folder::WorkFolder;
 
+/// The param that is the number of GPUs.
+const GPUS: &str = "gpus";
+
 pub(super) static KIND: Kind = Kind {
     name: "command",
     version: 1,
@@ -76,6 +79,7 @@ pub(super) static KIND: Kind = Kind {
     outputs: &[],
     named: &[(SOURCE, "sources"), (ENVIRONMENT, "environments")],
     command_line: Some("run"),
+    gpus: Some(GPUS),
     implied: &[ImpliedParam {
         path: &[ENVIRONMENT],
         value: || serde_json::Value::Null,
@@ -129,6 +133,17 @@ struct CommandStage {
     /// Whether more than one thread helps.
     #[serde(default, skip_serializing)]
     threaded: bool,
+    /// The number of GPUs that its resources give it.
+    #[serde(default, skip_serializing)]
+    #[schemars(skip)]
+    gpus: usize,
+    /// Whether the number of GPUs may change what the program computes, and so is part of the key.
+    #[serde(default = "yes", skip_serializing)]
+    gpus_matter: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// The version of a Python on this machine; `None` where it gives none.
@@ -173,11 +188,19 @@ fn parse(params: &ConfigValue, _given: &[&str]) -> Result<Box<dyn Stage>, ParamE
 
 impl Stage for CommandStage {
     fn params(&self) -> serde_json::Value {
-        json!(self)
+        let mut params = json!(self);
+        // Without GPUs, the key is that of stages from before there were resources.
+        if self.gpus > 0 && self.gpus_matter {
+            params[GPUS] = self.gpus.into();
+        }
+        params
     }
 
     fn unkeyed_params(&self) -> serde_json::Map<String, serde_json::Value> {
         let mut params = serde_json::Map::from_iter([("threaded".to_owned(), json!(self.threaded))]);
+        if self.gpus > 0 && !self.gpus_matter {
+            params.extend([(GPUS.to_owned(), json!(self.gpus)), ("gpus_matter".to_owned(), json!(false))]);
+        }
         if !self.files.is_empty() {
             params.insert("run".to_owned(), self.run.iter().map(Argument::param).collect());
         }

@@ -1,6 +1,7 @@
 //! Runs the program in its scratch folder, from the filling of the folder to its outputs.
 
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -16,7 +17,8 @@ use super::take::EndedProgram;
 use super::work_folder::WorkFolder;
 use super::{CommandStage, attend, hint, input_places, log, outputs, shebang, start};
 use crate::artifact;
-use lab::stage::{Argument, StageContext, failed};
+use lab::event::FailureCause;
+use lab::stage::{Argument, StageContext, StageError, failed};
 
 impl CommandStage {
     /// Runs the program in a scratch folder that nobody else uses.
@@ -71,7 +73,12 @@ impl CommandStage {
         };
         inputs.check()?;
         if !status.success() {
-            return Err(failed(self.failure(status, &sandbox, &place.folder)).into());
+            let message = self.failure(status, &sandbox, &place.folder);
+            return Err(StageError::Ended {
+                cause: cause(status),
+                message,
+            }
+            .into());
         }
         let ended = EndedProgram {
             folder: &place.folder,
@@ -157,6 +164,17 @@ impl CommandStage {
             );
         }
         text
+    }
+}
+
+/// Why a program that failed has ended.
+fn cause(status: ExitStatus) -> FailureCause {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => FailureCause::Signal(signal),
+        // A shell says so of a program that it started.
+        (None, Some(code @ 129..=159)) => FailureCause::Signal(code - 128),
+        (None, Some(code)) => FailureCause::Exit(code),
+        (None, None) => FailureCause::Failed,
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::{Completion, Refusal, Written};
+use super::{Completion, Refusal, Written, not_reached};
 use lab::http::WaitNotice;
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
@@ -178,8 +178,8 @@ impl<'a> Gathered<'a> {
     fn check_given_up(&self) -> Result<(), StageError> {
         match self.given_up.as_slice() {
             [] => Ok(()),
-            [why] => Err(failed(why)),
-            [why, others @ ..] => Err(failed(format!("{why}; so did {} more", others.len()))),
+            [why] => Err(not_reached(why)),
+            [why, others @ ..] => Err(not_reached(format!("{why}; so did {} more", others.len()))),
         }
     }
 

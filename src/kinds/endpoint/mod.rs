@@ -36,6 +36,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::{Map, Value, json};
 
 use crate::asked::{Question, QuestionText};
+use lab::event::FailureCause;
 use lab::http::{self, Retries};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
@@ -350,7 +351,7 @@ impl Work {
                 Reply::Refused(why) => return Some(News::Refused { at, why }),
                 Reply::Denied { status, said } => return Some(self.server.denied(at, &address, status, &said)),
                 Reply::Wrong(why) => return Some(News::Failed(failed(format!("{address} answers {why}")))),
-                Reply::Unreachable(why) => return Some(News::Failed(failed(format!("cannot reach {address}: {why}")))),
+                Reply::Unreachable(why) => return Some(News::Failed(not_reached(format!("cannot reach {address}: {why}")))),
                 Reply::Passing { cause, named } => (cause, named),
                 Reply::Unreadable(cause) => {
                     unreadable += 1;
@@ -434,6 +435,14 @@ fn redirected(attempt: Attempt<'_>) -> reqwest::redirect::Action {
         return attempt.stop();
     }
     Policy::default().redirect(attempt)
+}
+
+/// The failure of a stage whose server cannot be reached, or does not answer any more: later it may.
+fn not_reached(why: impl fmt::Display) -> StageError {
+    StageError::Ended {
+        cause: FailureCause::Refused,
+        message: why.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use reqwest::StatusCode;
 use reqwest::blocking::Client;
 use serde_json::Value;
 
-use super::Endpoint;
 use super::body::ReplyBody;
 use super::reply;
+use super::{Endpoint, not_reached};
 use lab::http::{self, Retries, WaitNotice};
 use lab::stage::failed;
 use lab::stage::{StageContext, StageError};
@@ -65,13 +65,13 @@ impl Endpoint {
                     None => ("it lists no models".to_owned(), None),
                 },
                 Err(reply::Reply::Passing { cause, named }) => (cause, named),
-                Err(reply::Reply::Unreachable(cause)) => return Err(failed(format!("cannot reach {address}: {cause}"))),
+                Err(reply::Reply::Unreachable(cause)) => return Err(not_reached(format!("cannot reach {address}: {cause}"))),
                 Err(other) => return Err(failed(format!("cannot reach {address}: {other:?}"))),
             };
             let now = Instant::now();
             let pause = retries
                 .failed(now, named)
-                .map_err(|given_up| failed(format!("{address} {}", given_up.words(&cause))))?;
+                .map_err(|given_up| not_reached(format!("{address} {}", given_up.words(&cause))))?;
             let words = notice.words(&format!("{address} ({cause})"), retries.failing_for(now), pause);
             words.into_iter().for_each(|words| (context.warn)(&words));
             if !http::pause(pause, &mut || (context.stop)()) {

@@ -7,7 +7,7 @@ use super::choices::Choices;
 use super::{ConfigTable, ConfigValue, Diagnostic, Diagnostics, ValueOrigin};
 
 /// The tables and texts of a file, in the order in which they are shown.
-pub const KEYS: [&str; 16] = [
+pub const KEYS: [&str; 17] = [
     "name",
     "description",
     "report",
@@ -22,13 +22,14 @@ pub const KEYS: [&str; 16] = [
     "sources",
     "environments",
     "tasks",
+    "resources",
     "stages",
     "profile",
 ];
 /// Keys that describe one experiment; experiments that extend it do not inherit them.
 pub(super) const OWN: [&str; 3] = ["name", "description", "report"];
-/// Settings that no experiment may have.
-pub const TRUST: [&str; 3] = ["trusted", "sign", "require_signature"];
+/// Settings that no experiment may have, since it may come from elsewhere.
+pub const TRUST: [&str; 4] = ["trusted", "sign", "require_signature", "make_room"];
 
 /// An experiment with all layers merged, templates and matrix as written.
 #[derive(Clone, Debug)]

@@ -194,14 +194,19 @@ fn check_file(file: &mut LayerFile, problems: &mut Diagnostics) {
 }
 
 /// Reports settings of trust in an experiment or its profiles: a file that came from elsewhere must not choose whose records are
-/// trusted.
+/// trusted, or what is deleted.
 fn check_trust(tree: &ConfigTable, problems: &mut Diagnostics) {
     let profiles = tree.get("profile").and_then(ConfigValue::as_table).into_iter().flatten();
     let profiles = profiles.filter_map(|(_, profile)| profile.as_table()?.get("settings"));
     let settings = tree.get("settings").into_iter().chain(profiles);
     for (key, value) in settings.filter_map(ConfigValue::as_table).flatten() {
         if TRUST.contains(&key.as_str()) {
-            let message = format!("`{key}` cannot be set by an experiment: it says whose records this machine believes");
+            let why = if key == "make_room" {
+                "what a run may delete"
+            } else {
+                "whose records this machine believes"
+            };
+            let message = format!("`{key}` cannot be set by an experiment: it says {why}");
             let help = "set it in `~/.config/runner/config.toml` or the project's `runner.toml`";
             problems.push(Diagnostic::new(message).at(value.key_at()).help(help));
         }

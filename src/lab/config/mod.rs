@@ -30,6 +30,7 @@ mod pieces;
 mod prompts;
 mod range;
 mod remote;
+mod resources;
 mod sampling;
 mod sandbox;
 mod scope;
@@ -55,6 +56,7 @@ pub(crate) use paths::{anchored, is_in_home};
 pub use pieces::{TemplatePiece, pieces};
 pub use range::{RangeError, span};
 pub use remote::{RemoteAccess, RemoteEntry};
+pub use resources::{MemorySize, Resources, RetryCause, TimeSpan};
 pub use sandbox::SandboxMode;
 pub use scope::{Indexed, Scope};
 pub use stages::{base_name, index, name_index};
@@ -107,6 +109,15 @@ pub struct Settings {
     pub threads: Option<NonZeroUsize>,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: Option<String>,
+    /// The memory that the running stages share which say how much they need: `"48 GiB"`. Left out, all that this machine has.
+    pub memory: Option<MemorySize>,
+    /// The GPUs that stages may use, by index or name; `[]` for none. Left out, those of `CUDA_VISIBLE_DEVICES`, or of `nvidia-smi`.
+    pub gpus: Option<Vec<String>>,
+    /// The folder of the locks by which the runs of all users of this machine share its GPUs. Left out, one among the temporary files.
+    pub gpu_locks: Option<PathBuf>,
+    /// What this machine or site has in place of an experiment's `[resources]`, by name and field.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resources: BTreeMap<String, Resources>,
     /// Whether stages that do not depend on a failed one still run.
     pub keep_going: bool,
     /// Whether sources are never fetched: what is not on this machine is missing.
@@ -127,6 +138,8 @@ pub struct Settings {
     pub sign: bool,
     /// Whether a record without a trusted signature counts as a miss.
     pub require_signature: bool,
+    /// Gigabytes that a run keeps free on the disk of the store, by deleting what gc may delete to make room (0: it deletes nothing).
+    pub make_room: u64,
 }
 
 impl Default for Settings {
@@ -136,6 +149,10 @@ impl Default for Settings {
             jobs: None,
             threads: None,
             device: None,
+            memory: None,
+            gpus: None,
+            gpu_locks: None,
+            resources: BTreeMap::new(),
             keep_going: false,
             offline: false,
             patience: 600,
@@ -146,6 +163,7 @@ impl Default for Settings {
             trusted: Vec::new(),
             sign: false,
             require_signature: false,
+            make_room: 0,
         }
     }
 }
@@ -196,7 +214,7 @@ pub struct Variant {
     pub coordinates: Coordinates,
     /// The params and the axes of the matrix, for indices in references and for the seed.
     pub scope: Scope,
-    /// The top-level tables that params refer to by name: `environments`, `models`, `prompts`, `sources`. Those without entries are left
+    /// The top-level tables that params refer to by name: `environments`, `models`, `prompts`, `resources`, `sources`, `tasks`. Those without entries are left
     /// out.
     pub tables: BTreeMap<String, ConfigTable>,
     /// In the order of the file, indices ascending.
@@ -281,6 +299,12 @@ fn settings(document: &Document, problems: &mut Diagnostics) -> Settings {
         Settings::default()
     });
     remote::check(&read.remotes, settings, problems);
+    for (name, resources) in &read.resources {
+        let entry = settings.get("resources").and_then(|entries| entries.get(name));
+        if let (Err(error), Some(entry)) = (resources.check(), entry) {
+            problems.push(error.diagnostic(entry, &format!("`settings.resources.{name}`"), &[]));
+        }
+    }
     if let Some(store) = settings.get("store").filter(|store| store.as_str() == Some("")) {
         problems.push(Diagnostic::new("the folder of the store is empty").at(store.at()));
     }

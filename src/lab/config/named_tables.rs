@@ -1,4 +1,4 @@
-//! The tables whose entries stages name: `[models]`, `[prompts]`, `[sources]`, `[environments]`, `[tasks]`.
+//! The tables whose entries stages name: `[models]`, `[prompts]`, `[sources]`, `[environments]`, `[tasks]`, `[resources]`.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,7 @@ pub(super) fn named_tables(document: &Document, scope: &Scope, problems: &mut Di
         ("prompts", reader.prompts()),
         ("sources", reader.sources()),
         (TASKS, reader.tasks()),
+        ("resources", reader.filled("resources", |_, fields, _| fields)),
     ];
     let tables = tables.into_iter().filter(|(_, table)| !table.is_empty());
     tables.map(|(name, table)| (name.to_owned(), table)).collect()

@@ -10,7 +10,7 @@ const VARIABLES: [&str; 4] = ["store", "jobs", "threads", "device"];
 /// Settings that are text, whatever the value looks like.
 const TEXTS: [&str; 2] = ["store", "device"];
 /// Tables whose values `--set` may change.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "params",
     "matrix",
     "ablate",
@@ -21,12 +21,22 @@ const TABLES: [&str; 11] = [
     "sources",
     "environments",
     "tasks",
+    "resources",
     "settings",
 ];
 /// The most parts that a key may have.
 const MAX_PARTS: usize = 32;
 /// Tables in which `--set` makes no new entry: it would be a slip.
-const CLOSED: [&str; 7] = ["params", "stages", "models", "prompts", "sources", "environments", "tasks"];
+const CLOSED: [&str; 8] = [
+    "params",
+    "stages",
+    "models",
+    "prompts",
+    "sources",
+    "environments",
+    "tasks",
+    "resources",
+];
 
 /// A value for one key.
 pub(super) struct Assignment {

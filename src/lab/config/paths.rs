@@ -89,7 +89,7 @@ fn paths(tree: &mut ConfigTable) -> Vec<&mut ConfigValue> {
                                 paths.extend(folders);
                             }
                         }
-                        ("store" | "writes", _) => paths.push(value),
+                        ("store" | "writes" | "gpu_locks", _) => paths.push(value),
                         _ => {}
                     }
                 }

@@ -10,10 +10,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Executor;
+use super::machine::memory_kills;
 use super::work_order::{WorkOrder, WorkerMessage};
+use crate::event::FailureCause;
 use crate::processes::{children_of, end_users_of};
 use crate::store::Store;
 
@@ -33,6 +36,10 @@ const MMAP_THRESHOLD_VARIABLE: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "104857
 
 /// The time that what a killed worker has left running gets to end.
 const LEFT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The environment variable that names the GPUs of a process, and the one that has them counted as `nvidia-smi` counts them.
+const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
+const GPU_ORDER: (&str, &str) = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
 
 struct WorkerProcess {
     input: Arc<Mutex<WorkerInput>>,
@@ -70,14 +77,15 @@ impl LocalExecutor {
         }
     }
 
-    fn try_start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> Result<(), StartError> {
+    fn try_start(&mut self, index: usize, order: &WorkOrder, log: &Path, held: &[File]) -> Result<(), StartError> {
         let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
         let log = File::create(log).map_err(|error| StartError::Log {
             path: log.to_owned(),
             error,
         })?;
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             // The program may be named by a descriptor; people see this name.
             .arg0("runner")
             .arg("worker")
@@ -88,9 +96,14 @@ impl LocalExecutor {
             .stdout(Stdio::piped())
             .stderr(log)
             // A group of its own: Ctrl-C reaches the runner only, which then asks its workers to stop.
-            .process_group(0)
-            .spawn()
-            .map_err(StartError::Worker)?;
+            .process_group(0);
+        if let Some(gpus) = &order.gpus {
+            // A stage without one sees none: nothing that it does by itself takes another stage's memory.
+            command.envs([(VISIBLE_GPUS, gpus.join(",")), (GPU_ORDER.0, GPU_ORDER.1.to_owned())]);
+        }
+        let mut child = inherited(held, true).and_then(|()| command.spawn()).map_err(StartError::Worker)?;
+        // No worker that is started later has them.
+        inherited(held, false).map_err(StartError::Worker)?;
         let pipe = child.stdin.take();
         let input = Arc::new(Mutex::new(WorkerInput::Sending));
         self.workers.insert(
@@ -124,6 +137,12 @@ impl LocalExecutor {
     }
 }
 
+/// Whether the processes that are started next get the files.
+fn inherited(files: &[File], are_inherited: bool) -> io::Result<()> {
+    let flags = if are_inherited { FdFlags::empty() } else { FdFlags::CLOEXEC };
+    files.iter().try_for_each(|file| Ok(fcntl_setfd(file, flags)?))
+}
+
 /// Writes the work order, and keeps the pipe open until the worker is to stop. A pipe that takes no more is closed: a worker that waits for
 /// the rest of its order sees the end.
 fn send_order(mut pipe: ChildStdin, line: &[u8], input: &Mutex<WorkerInput>) {
@@ -137,7 +156,7 @@ fn send_order(mut pipe: ChildStdin, line: &[u8], input: &Mutex<WorkerInput>) {
 
 /// Passes on the messages of a worker until it has ended. `clean_up` is called if it ended without a last one.
 fn receive(mut child: Child, index: usize, messages: &Sender<(usize, WorkerMessage)>, clean_up: impl FnOnce()) {
-    let begun = Instant::now();
+    let (begun, kills) = (Instant::now(), memory_kills());
     let mut ended = false;
     // Whatever a library prints there: a line that is no message is read over.
     let output = child.stdout.take().into_iter();
@@ -151,18 +170,25 @@ fn receive(mut child: Child, index: usize, messages: &Sender<(usize, WorkerMessa
     let status = child.wait();
     if !ended {
         clean_up();
-        let error = status.map_or_else(|error| error.to_string(), describe_exit);
+        let (error, cause) = match status {
+            Ok(status) => describe_exit(status, memory_kills() > kills),
+            Err(error) => (error.to_string(), FailureCause::Failed),
+        };
         let seconds = begun.elapsed().as_secs_f64();
-        let _ = messages.send((index, WorkerMessage::Failed { error, seconds }));
+        let _ = messages.send((index, WorkerMessage::Failed { error, seconds, cause }));
     }
 }
 
 impl Executor for LocalExecutor {
     /// A worker that cannot be started is a failure of its stage: other stages may go on.
-    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> io::Result<()> {
-        if let Err(error) = self.try_start(index, order, log) {
-            let (error, seconds) = (error.to_string(), 0.0);
-            let _ = self.sender.send((index, WorkerMessage::Failed { error, seconds }));
+    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path, held: Vec<File>) -> io::Result<()> {
+        if let Err(error) = self.try_start(index, order, log, &held) {
+            let failed = WorkerMessage::Failed {
+                error: error.to_string(),
+                seconds: 0.0,
+                cause: FailureCause::Failed,
+            };
+            let _ = self.sender.send((index, failed));
         }
         Ok(())
     }
@@ -192,12 +218,23 @@ impl Executor for LocalExecutor {
     }
 }
 
-fn describe_exit(status: ExitStatus) -> String {
+/// How a worker ended that sent no last message. `lacked_memory` says whether the system has killed a process near it for want of memory.
+fn describe_exit(status: ExitStatus, lacked_memory: bool) -> (String, FailureCause) {
     match (status.signal(), status.code()) {
-        (Some(9), _) => "its process was killed (signal 9): by hand, or because memory ran out".to_owned(),
-        (Some(signal), _) => format!("its process was ended by signal {signal}"),
-        (_, Some(101)) => "its process panicked: an error in the runner".to_owned(),
-        (_, code) => format!("its process ended without a message (exit code {})", code.unwrap_or(-1)),
+        (Some(9), _) if lacked_memory => (
+            "the system has killed its process for want of memory".to_owned(),
+            FailureCause::Memory,
+        ),
+        (Some(9), _) => (
+            "its process was killed (signal 9): by hand, or because memory ran out".to_owned(),
+            FailureCause::Signal(9),
+        ),
+        (Some(signal), _) => (format!("its process was ended by signal {signal}"), FailureCause::Signal(signal)),
+        (_, Some(101)) => ("its process panicked: an error in the runner".to_owned(), FailureCause::Failed),
+        (_, code) => (
+            format!("its process ended without a message (exit code {})", code.unwrap_or(-1)),
+            FailureCause::Failed,
+        ),
     }
 }
 
@@ -209,7 +246,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::Resources;
     use crate::event::StageName;
+    use crate::exec::StageLimits;
     use crate::fingerprint::Fingerprint;
     use crate::stage::Sandbox;
     use crate::store::Provenance;
@@ -223,12 +262,17 @@ mod tests {
             inputs: BTreeMap::new(),
             threads: 1,
             device: "cpu".to_owned(),
+            gpus: None,
+            limits: StageLimits::default(),
+            asked: Resources::default(),
+            attempts: Vec::new(),
             sandbox: Sandbox::default(),
             patience: 0,
             stage: StageName::default(),
             experiment: String::new(),
             run: String::new(),
             provenance: Provenance::default(),
+            keep: String::new(),
             sign: None,
         }
     }
@@ -269,7 +313,7 @@ mod tests {
             store: OsStr::from_bytes(b"b\xffd").into(),
             ..order()
         };
-        executor.start(0, &order, &folder.path().join("log")).unwrap();
+        executor.start(0, &order, &folder.path().join("log"), Vec::new()).unwrap();
         let error = error_of(&mut executor);
         assert_eq!(error, "its work order cannot be written: path contains invalid UTF-8 characters");
     }
@@ -278,9 +322,9 @@ mod tests {
     fn a_worker_that_cannot_be_started_is_a_failure_of_its_stage() {
         let folder = tempfile::tempdir().unwrap();
         let mut executor = LocalExecutor::new(folder.path().join("none"));
-        executor.start(0, &order(), &folder.path().join("log")).unwrap();
+        executor.start(0, &order(), &folder.path().join("log"), Vec::new()).unwrap();
         assert!(error_of(&mut executor).starts_with("cannot start a worker: No such file"));
-        executor.start(0, &order(), &folder.path().join("none/log")).unwrap();
+        executor.start(0, &order(), &folder.path().join("none/log"), Vec::new()).unwrap();
         assert!(error_of(&mut executor).starts_with("cannot create its log "));
     }
 
@@ -288,7 +332,7 @@ mod tests {
     fn a_worker_that_ends_without_reading_is_a_failure() {
         let (folder, path) = program("exit 3");
         let mut executor = LocalExecutor::new(path);
-        executor.start(0, &long_order(), &folder.path().join("log")).unwrap();
+        executor.start(0, &long_order(), &folder.path().join("log"), Vec::new()).unwrap();
         assert_eq!(error_of(&mut executor), "its process ended without a message (exit code 3)");
     }
 
@@ -296,7 +340,7 @@ mod tests {
     fn a_worker_that_does_not_read_keeps_nobody_waiting() {
         let (folder, path) = program("exec sleep 600");
         let mut executor = LocalExecutor::new(path);
-        executor.start(0, &long_order(), &folder.path().join("log")).unwrap();
+        executor.start(0, &long_order(), &folder.path().join("log"), Vec::new()).unwrap();
         assert!(executor.next(Duration::from_millis(50)).is_none());
         executor.stop(0);
         executor.kill(0);
@@ -308,7 +352,7 @@ mod tests {
         let script = r#"printf '\377 not ours\n{"progress":\n'; cat > /dev/null; echo '"stopped"'"#;
         let (folder, path) = program(script);
         let mut executor = LocalExecutor::new(path);
-        executor.start(0, &long_order(), &folder.path().join("log")).unwrap();
+        executor.start(0, &long_order(), &folder.path().join("log"), Vec::new()).unwrap();
         assert!(executor.next(Duration::from_millis(50)).is_none());
         executor.stop(0);
         let message = executor.next(Duration::from_secs(60));

@@ -60,6 +60,35 @@ pub fn available_memory() -> Option<u64> {
         .min()
 }
 
+/// The memory of this machine, or of the control group that this process is in where that may use less, in bytes.
+pub fn total_memory() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let all = std::fs::read_to_string("/proc/meminfo").ok();
+    let all = all.and_then(|text| parse_kilobytes(&text, "MemTotal:"));
+    all.into_iter()
+        .chain(control_group_limit(&groups, Path::new("/sys/fs/cgroup")))
+        .min()
+}
+
+/// How often the system has killed a process for want of memory in the control group that this process is in; 0 where it does not count.
+pub fn memory_kills() -> u64 {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let file = group.map(|group| {
+        Path::new("/sys/fs/cgroup")
+            .join(group.trim_start_matches('/'))
+            .join("memory.events")
+    });
+    let events = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+    parse_memory_kills(&events)
+}
+
+/// `oom_kill` of a text like `memory.events`.
+fn parse_memory_kills(text: &str) -> u64 {
+    let count = text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok());
+    count.unwrap_or(0)
+}
+
 /// `MemAvailable` of a text like `/proc/meminfo`, in bytes.
 fn parse_available(text: &str) -> Option<u64> {
     parse_kilobytes(text, "MemAvailable:")
@@ -75,11 +104,35 @@ fn parse_kilobytes(text: &str, name: &str) -> Option<u64> {
 /// The memory that is left under the limits of the control groups in a text like `/proc/self/cgroup` and of the groups that contain them.
 /// `root` is the folder of the control groups.
 fn control_group_memory(groups: &str, root: &Path) -> Option<u64> {
+    control_groups(groups, root, |group, files| {
+        let (limit, used) = (number(&group.join(files.limit))?, number(&group.join(files.used))?);
+        // Cached pages of files count as used, but the system frees them before an allocation fails.
+        let cached = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        let cached = cached
+            .lines()
+            .find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
+        Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
+    })
+}
+
+/// The limit itself.
+fn control_group_limit(groups: &str, root: &Path) -> Option<u64> {
+    control_groups(groups, root, |group, files| number(&group.join(files.limit)))
+}
+
+/// The files of a control group that say how much memory it may use, and uses.
+struct MemoryFiles {
+    limit: &'static str,
+    used: &'static str,
+}
+
+/// The least of what is read of each control group.
+fn control_groups(groups: &str, root: &Path, read: impl Fn(&Path, &MemoryFiles) -> Option<u64>) -> Option<u64> {
     let lines = groups.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
         rest.split_once(':')
     });
-    let left = lines.flat_map(|(controllers, group)| {
+    let found = lines.flat_map(|(controllers, group)| {
         // Version 2 has one tree for all controllers, version 1 one for each.
         let (folder, limit, used) = match controllers {
             "" => (root.to_owned(), "memory.max", "memory.current"),
@@ -88,22 +141,17 @@ fn control_group_memory(groups: &str, root: &Path) -> Option<u64> {
             }
             _ => return Vec::new(),
         };
+        let files = MemoryFiles { limit, used };
         let group = Path::new(group.trim_start_matches('/'));
-        let number = |path: &Path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
         let groups = group.ancestors().map(|group| folder.join(group));
-        groups
-            .filter_map(|group| {
-                let (limit, used) = (number(&group.join(limit))?, number(&group.join(used))?);
-                // Cached pages of files count as used, but the system frees them before an allocation fails.
-                let cached = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-                let cached = cached
-                    .lines()
-                    .find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
-                Some(limit.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
-            })
-            .collect()
+        groups.filter_map(|group| read(&group, &files)).collect()
     });
-    left.min()
+    found.min()
+}
+
+/// A file that has a number in it.
+fn number(path: &Path) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -123,6 +171,8 @@ mod tests {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 9 8 7 6 11 12 300 40 20 0 1 0 5\n";
         assert_eq!(ticks_of_children(stat), Some(340));
         assert_eq!(ticks_of_children("7 (a) S 1\n"), None);
+        assert_eq!(parse_memory_kills("low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 1\n"), 2);
+        assert_eq!(parse_memory_kills(""), 0);
     }
 
     #[test]

@@ -1,15 +1,18 @@
 //! The messages between the runner and a worker: one work order there, progress and the result back.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::event::{Progress, StageName};
+use super::limits::StageLimits;
+use crate::config::Resources;
+use crate::event::{FailureCause, Progress, StageName};
 use crate::fingerprint::Fingerprint;
 use crate::stage::Sandbox;
-use crate::store::{Outputs, Provenance};
+use crate::store::{FailedAttempt, Outputs, Provenance};
 
 /// One stage to run, with all that a worker needs to know: the first line on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +29,18 @@ pub struct WorkOrder {
     pub earlier: Vec<PathBuf>,
     pub threads: usize,
     pub device: String,
+    /// The tokens of the GPUs that the worker sees, as `CUDA_VISIBLE_DEVICES` has them; `None` where no GPU is handed out.
+    #[serde(default)]
+    pub gpus: Option<Vec<String>>,
+    /// What the stage may take.
+    #[serde(default)]
+    pub limits: StageLimits,
+    /// What its resources asked for, for the record.
+    #[serde(default)]
+    pub asked: Resources,
+    /// How its earlier attempts in this run ended, for the record.
+    #[serde(default)]
+    pub attempts: Vec<FailedAttempt>,
     /// How far a program that the stage starts is held to its own files.
     #[serde(default)]
     pub sandbox: Sandbox,
@@ -36,6 +51,9 @@ pub struct WorkOrder {
     pub experiment: String,
     pub run: String,
     pub provenance: Provenance,
+    /// How long the outputs are to be kept, as [`crate::store::keep_text`] says it.
+    #[serde(default)]
+    pub keep: String,
     /// The file of the secret key that signs the record.
     pub sign: Option<PathBuf>,
 }
@@ -58,7 +76,20 @@ pub enum WorkerMessage {
     Failed {
         error: String,
         seconds: f64,
+        #[serde(default)]
+        cause: FailureCause,
     },
     /// The stage stopped on request.
     Stopped,
+}
+
+impl WorkerMessage {
+    /// Writes the message as a line.
+    pub(super) fn send(&self, output: &mut impl Write) {
+        // Writing fails when the runner is gone; then the end of the worker's input stops the stage.
+        let _ = serde_json::to_writer(&mut *output, self)
+            .map_err(std::io::Error::from)
+            .and_then(|()| output.write_all(b"\n"))
+            .and_then(|()| output.flush());
+    }
 }

@@ -3,14 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::limits::StageLimits;
 use super::machine;
 use super::progress_log::ProgressLog;
+use super::watch::{BrokenLimit, StopRequest, Watch};
 use super::work_order::{WorkOrder, WorkerMessage};
-use crate::event::Progress;
+use crate::event::{FailureCause, Progress};
 use crate::fingerprint::by_purpose;
 use crate::source::CONTENT;
 use crate::stage::{Caller, Kind, Stage, StageContext, StageError};
@@ -18,12 +19,6 @@ use crate::store::{Machine, NotAKey, Outputs, Provenance, Record, SecretKey, Sto
 
 /// The shortest time between two progress messages.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The time within which a stage must notice a request to stop. After it the process ends itself, since the runner may be gone.
-const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The further time that a stage gets to save a checkpoint, which takes gigabytes when the model is large.
-const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// Why a stage ended without outputs.
 #[derive(Debug, thiserror::Error)]
@@ -44,97 +39,113 @@ pub fn work(
     instruction_set: &str,
     caller: Caller<'_>,
     mut input: impl BufRead + Send + 'static,
-    mut output: impl Write,
+    output: impl Write + Send + 'static,
 ) -> bool {
-    let begun = Instant::now();
+    let (begun, kills) = (Instant::now(), machine::memory_kills());
     let mut line = String::new();
     let order = input
         .read_line(&mut line)
         .map_err(serde_json::Error::io)
         .and_then(|_| serde_json::from_str::<WorkOrder>(&line));
-    let stop = Arc::new(StopRequest::default());
-    stop_at_end_of(input, Arc::clone(&stop));
+    let (stop, output) = (Arc::new(StopRequest::default()), Arc::new(Mutex::new(output)));
+    let limits = order.as_ref().map(|order| order.limits.clone()).unwrap_or_default();
+    stop_at_end_of(input, Arc::clone(&stop), limits.clone());
     let ended = match &order {
-        Ok(order) => run(kinds, order, instruction_set, caller, &stop, &mut output),
+        Ok(order) => find(kinds, order).and_then(|kind| {
+            let watch = Watch {
+                limits,
+                stop: Arc::clone(&stop),
+                output: Arc::clone(&output),
+                begun,
+                starts_programs: kind.command_line.is_some(),
+            };
+            // Most stages end before the thread would look for the first time.
+            if watch.starts_programs || watch.limits.are_any() {
+                std::thread::spawn(|| watch.run());
+            }
+            let sender = ProgressSender::new(&output, &stop, begun);
+            run(kind, order, instruction_set, caller, &stop, &sender)
+        }),
         Err(error) => Err(WorkerError::Order(format!("cannot read the work order: {error}"))),
     };
     let seconds = begun.elapsed().as_secs_f64();
     let message = match ended {
         Ok(outputs) => WorkerMessage::Done { outputs, seconds },
-        Err(WorkerError::Stage(StageError::Stopped)) => {
-            log("stopped on request");
-            WorkerMessage::Stopped
-        }
-        Err(failure) => WorkerMessage::Failed {
-            error: failure.to_string(),
-            seconds,
-        },
+        Err(failure) => failed(&failure, stop.broken(), machine::memory_kills() > kills, seconds),
     };
-    send(&mut output, &message);
+    // Held to the end of the process: the watch sends no other message after this one.
+    let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+    message.send(&mut *output);
     matches!(message, WorkerMessage::Done { .. })
 }
 
-/// A request to stop.
-#[derive(Default)]
-struct StopRequest {
-    requested: AtomicBool,
-    /// Whether the stage has asked since.
-    noticed: AtomicBool,
-}
-
-impl StopRequest {
-    /// Whether the stage must stop.
-    fn is_requested(&self) -> bool {
-        let requested = self.requested.load(Ordering::Relaxed);
-        if requested {
-            self.noticed.store(true, Ordering::Relaxed);
+/// The last message of a stage that gave no outputs. A limit that it has broken is the reason, whatever came of that. `lacked_memory` says
+/// whether the system has killed a process near it for want of memory.
+fn failed(failure: &WorkerError, broken: Option<&BrokenLimit>, lacked_memory: bool, seconds: f64) -> WorkerMessage {
+    let (error, cause) = match (failure, broken) {
+        (_, Some(broken)) => (broken.message.clone(), broken.cause),
+        (WorkerError::Stage(StageError::Stopped), None) => {
+            log("stopped on request");
+            return WorkerMessage::Stopped;
         }
-        requested
-    }
+        (
+            WorkerError::Stage(StageError::Ended {
+                cause: FailureCause::Signal(9),
+                message,
+            }),
+            None,
+        ) if lacked_memory => (
+            format!("{message}; the system has killed it for want of memory"),
+            FailureCause::Memory,
+        ),
+        (WorkerError::Stage(StageError::Ended { cause, message }), None) => (message.clone(), *cause),
+        (other, None) => (other.to_string(), FailureCause::Failed),
+    };
+    WorkerMessage::Failed { error, seconds, cause }
 }
 
 /// Requests a stop when `input` ends, and ends the process if the stage does not stop in time.
-fn stop_at_end_of(mut input: impl Read + Send + 'static, stop: Arc<StopRequest>) {
+fn stop_at_end_of(mut input: impl Read + Send + 'static, stop: Arc<StopRequest>, limits: StageLimits) {
     std::thread::spawn(move || {
         // Nothing follows the work order but the end of the input.
         let _ = std::io::copy(&mut input, &mut std::io::sink());
-        stop.requested.store(true, Ordering::Relaxed);
-        std::thread::sleep(STOP_TIMEOUT);
-        if stop.noticed.load(Ordering::Relaxed) {
-            std::thread::sleep(CHECKPOINT_TIMEOUT);
-        }
+        stop.request();
+        stop.wait_for_end(&limits);
         #[expect(clippy::disallowed_methods, reason = "the stage does not stop, and no runner waits for it")]
         std::process::exit(1);
     });
 }
 
-fn run(
-    kinds: &[&'static Kind],
+/// The kind of the stage.
+fn find(kinds: &[&'static Kind], order: &WorkOrder) -> Result<&'static Kind, WorkerError> {
+    let name = &order.fingerprint.kind;
+    let kind = kinds.iter().find(|kind| kind.name == name).copied();
+    kind.ok_or_else(|| WorkerError::Order(format!("no kind `{name}`")))
+}
+
+fn run<W: Write>(
+    kind: &'static Kind,
     order: &WorkOrder,
     instruction_set: &str,
     caller: Caller<'_>,
     stop: &StopRequest,
-    output: &mut impl Write,
+    sender: &ProgressSender<'_, W>,
 ) -> Result<Outputs, WorkerError> {
     let begun = StartTime::now();
-    let name = &order.fingerprint.kind;
-    let kind = kinds
-        .iter()
-        .find(|kind| kind.name == name)
-        .ok_or_else(|| WorkerError::Order(format!("no kind `{name}`")))?;
     let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
     let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
     let stage = (kind.parse)(&params(order, kind).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
     let store = Store::open(&order.store)?;
     let key = order.fingerprint.key();
     let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
-    let (sender, held_by, found) = (ProgressSender::new(output), RefCell::new(None), RefCell::new(None));
+    let (held_by, found) = (RefCell::new(None), RefCell::new(None));
     let notes: RefCell<Vec<String>> = RefCell::default();
     // The log of a program is its own.
     let progress_log = kind.command_line.is_none().then(|| ProgressLog::new(begun.instant.elapsed()));
     let progress_log = RefCell::new(progress_log);
     let (files, environment_files) = by_purpose(&order.fingerprint.files);
-    stage.run(&StageContext {
+    let available = machine::available_memory();
+    let ended = stage.run(&StageContext {
         earlier: &order.earlier,
         inputs: &order.inputs,
         digests: &order.fingerprint.inputs,
@@ -147,7 +158,7 @@ fn run(
         seed: order.fingerprint.seed.unwrap_or(0),
         threads: order.threads,
         device: &order.device,
-        memory: machine::available_memory(),
+        memory: available.into_iter().chain(order.limits.memory).min(),
         sandbox: &order.sandbox,
         alone: true,
         held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
@@ -163,10 +174,14 @@ fn run(
             notes.borrow_mut().push(text.to_owned());
         },
         patience: Duration::from_secs(order.patience),
+        grace: order.limits.grace(),
         stop: &|| stop.is_requested(),
-    })?;
+    });
+    sender.send_last();
+    ended?;
     let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
     let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
+    record.provenance.peak_memory = machine::peak_memory().into_iter().chain(stop.peak_memory()).max();
     record.provenance.sandbox = held_by.into_inner();
     record.provenance.program = found.into_inner();
     record.provenance.notes = notes.into_inner();
@@ -178,26 +193,42 @@ fn run(
     Ok(outputs)
 }
 
-/// Sends the progress of a stage to the runner, at most once per [`PROGRESS_INTERVAL`].
+/// Sends the progress of a stage to the runner: at most once per [`PROGRESS_INTERVAL`], and at its end.
 struct ProgressSender<'a, W> {
-    output: RefCell<&'a mut W>,
+    output: &'a Mutex<W>,
+    stop: &'a StopRequest,
+    begun: Instant,
     last: Cell<Option<Instant>>,
+    /// The progress since then.
+    unsent: Cell<Option<Progress>>,
 }
 
 impl<'a, W: Write> ProgressSender<'a, W> {
-    fn new(output: &'a mut W) -> Self {
+    fn new(output: &'a Mutex<W>, stop: &'a StopRequest, begun: Instant) -> Self {
         Self {
-            output: RefCell::new(output),
+            output,
+            stop,
+            begun,
             last: Cell::new(None),
+            unsent: Cell::new(None),
         }
     }
 
     fn send(&self, mut progress: Progress) {
+        self.stop.sign_of_life(self.begun.elapsed());
         // JSON has no infinities: a message with one would not be read at all.
         progress.readings.retain(|_, reading| reading.is_finite());
+        self.unsent.set(Some(progress));
         if self.last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
             self.last.set(Some(Instant::now()));
-            send(*self.output.borrow_mut(), &WorkerMessage::Progress(progress));
+            self.send_last();
+        }
+    }
+
+    /// Sends what came too soon after the message before.
+    fn send_last(&self) {
+        if let Some(progress) = self.unsent.take() {
+            self.message(&WorkerMessage::Progress(progress));
         }
     }
 
@@ -205,7 +236,11 @@ impl<'a, W: Write> ProgressSender<'a, W> {
     fn warn(&self, message: &str) {
         log(message);
         let message = message.to_owned();
-        send(*self.output.borrow_mut(), &WorkerMessage::Warned { message });
+        self.message(&WorkerMessage::Warned { message });
+    }
+
+    fn message(&self, message: &WorkerMessage) {
+        message.send(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -244,9 +279,12 @@ fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machin
         machine,
         provenance: Provenance {
             cpu_seconds: machine::cpu_seconds(),
-            peak_memory: machine::peak_memory(),
+            asked: order.asked.clone(),
+            gpus: order.gpus.clone().unwrap_or_default(),
+            attempts: order.attempts.clone(),
             ..order.provenance.clone()
         },
+        keep: order.keep.clone(),
         ..Record::new(order.fingerprint.clone(), outputs)
     }
 }
@@ -284,12 +322,4 @@ fn store_outputs(store: &Store, kind: &Kind, stage: &dyn Stage, workspace: &Path
             Ok((port.name.to_string(), store.take(&path)?))
         })
         .collect()
-}
-
-fn send(output: &mut impl Write, message: &WorkerMessage) {
-    // Writing fails when the runner is gone; then the end of `input` stops the stage.
-    let _ = serde_json::to_writer(&mut *output, message)
-        .map_err(std::io::Error::from)
-        .and_then(|()| output.write_all(b"\n"))
-        .and_then(|()| output.flush());
 }

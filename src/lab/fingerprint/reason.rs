@@ -21,6 +21,8 @@ pub enum Reason {
     Changed(Vec<FingerprintChange>),
     /// It has a record, but an output is missing.
     OutputMissing { port: String, digest: Digest },
+    /// It has a record, but an output that is needed was deleted by gc.
+    OutputDeleted { port: String, digest: Digest },
     /// It has a record, which is ignored for this reason.
     Distrusted(String),
 }
@@ -128,6 +130,7 @@ impl fmt::Display for Reason {
                 let texts: Vec<String> = changes.iter().map(ToString::to_string).collect();
                 f.write_str(&texts.join(", "))
             }
+            Self::OutputDeleted { port, digest } => write!(f, "output `{port}` ({}) was deleted by gc and is needed", digest.short()),
             Self::OutputMissing { port, digest } => write!(f, "output `{port}` ({}) is missing from the store, or damaged", digest.short()),
             Self::Distrusted(why) => write!(f, "its record is ignored: {why}"),
         }

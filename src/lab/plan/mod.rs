@@ -1,5 +1,6 @@
 //! Experiment → DAG → plan: which stages there are, and which of them the store already has.
 
+mod again;
 mod draft;
 mod earlier_records;
 mod resolve;
@@ -10,17 +11,18 @@ pub use resolve::{AcceptableRecord, Resolver, Strict};
 pub use selection::{NothingSelected, Selection, matches, wildcard};
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use crate::config::Resources;
 use crate::event::StageName;
 use crate::fingerprint::Reason;
 use crate::hash::Digest;
 use crate::stage::{Kind, Output, Stage};
-use crate::store::{Artifact, Outputs};
+use crate::store::{Artifact, Outputs, StageKeep};
 
 /// All stages of all variants; equal stages are one node. Edges go from a stage to the stages that use its outputs.
 pub struct Dag {
@@ -51,8 +53,12 @@ pub struct Node {
     pub numerics: Option<String>,
     /// The seed, for stages that draw.
     pub seed: Option<u64>,
+    /// What it needs of the machine and may take: no part of the key.
+    pub resources: Resources,
     /// By input port, in the order written.
     pub inputs: BTreeMap<String, Vec<Link>>,
+    /// What the variants that have this stage wish for its outputs. It is in no key, and advises gc alone.
+    pub keep: BTreeSet<StageKeep>,
 }
 
 /// A reference to another stage's output.
@@ -74,6 +80,15 @@ pub enum StageState {
     Unknown,
 }
 
+/// Why a stage is computed again whose outputs are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// This stage needs an output that gc deleted.
+    NeededBy(NodeIndex),
+    /// It was asked for by name.
+    Asked,
+}
+
 /// The state of one node in a plan.
 #[derive(Clone, Debug)]
 pub struct PlanEntry {
@@ -84,8 +99,12 @@ pub struct PlanEntry {
     pub reason: Option<Reason>,
     /// The outputs, for hits.
     pub outputs: Outputs,
-    /// Whether the store has all of them; else they come from a remote when they are used.
+    /// Whether the store has all of them; else they come from a remote when they are used, or were deleted by gc.
     pub is_here: bool,
+    /// The outputs of a hit that gc deleted, by port. What is known of them stays: see [`crate::store::Tombstone`].
+    pub deleted: BTreeSet<String>,
+    /// Why a hit is computed again: one of its deleted outputs is needed, and no remote has it.
+    pub again: Option<Again>,
     /// Whether the stage did not run so, and a person has accepted these outputs for it.
     pub is_accepted: bool,
     /// How long it took last time or is thought to take.
@@ -109,9 +128,15 @@ impl Plan {
             .map(|&index| (index, &self.dag.graph[index], &self.entries[index.index()]))
     }
 
-    /// Those of them whose outputs are not in the store.
+    /// Those of them that have to run, or may have to: their outputs are not known, or were deleted and are needed again.
     pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &PlanEntry)> {
-        self.stages().filter(|(_, _, entry)| entry.state != StageState::Hit)
+        self.stages()
+            .filter(|(_, _, entry)| entry.state != StageState::Hit || entry.again.is_some())
+    }
+
+    /// Those of them that run only because gc deleted an output.
+    pub fn made_again(&self) -> impl Iterator<Item = (NodeIndex, &Node, &PlanEntry)> {
+        self.stages().filter(|(_, _, entry)| entry.again.is_some())
     }
 
     /// The artifact that a reference leads to; `None` while the stage that writes it has not run.

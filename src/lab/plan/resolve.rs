@@ -15,7 +15,7 @@ use crate::fingerprint::{Fingerprint, FingerprintChange, Reason, of_environment}
 use crate::hash::Digest;
 use crate::source::{CONTENT, Source, SourceContents};
 use crate::store::remote::Remotes;
-use crate::store::{Outputs, Record, RecordedOutputs, Store, StoreError};
+use crate::store::{Outputs, Presence, Record, RecordedOutputs, Store, StoreError};
 
 /// Asks the store about stages, one at a time (while a run goes on) or all at once (for a plan).
 pub struct Resolver<'a> {
@@ -30,6 +30,8 @@ pub struct Resolver<'a> {
     present: RefCell<PresentStages>,
     /// Asked for records that the store does not have.
     remotes: Option<&'a Remotes>,
+    /// The stages of a plan whose outputs are to be here, whether another stage needs them or not.
+    pub(super) wanted: BTreeSet<NodeIndex>,
 }
 
 /// The instruction sets that decide the last bits of numbers on this machine.
@@ -63,7 +65,14 @@ impl<'a> Resolver<'a> {
             earlier_records: OnceCell::new(),
             present: RefCell::default(),
             remotes: None,
+            wanted: BTreeSet::new(),
         }
+    }
+
+    /// The resolver, for plans that have these stages computed again where gc deleted an output of theirs.
+    #[must_use]
+    pub fn wanting(self, wanted: BTreeSet<NodeIndex>) -> Self {
+        Self { wanted, ..self }
     }
 
     /// The resolver, with what is known of the sources; a stage that reads another one has no key yet.
@@ -95,6 +104,8 @@ impl<'a> Resolver<'a> {
             reason: None,
             outputs: Outputs::new(),
             is_here: false,
+            deleted: BTreeSet::new(),
+            again: None,
             is_accepted: false,
             estimate: None,
         };
@@ -112,7 +123,7 @@ impl<'a> Resolver<'a> {
                 };
                 let key = fingerprint.key();
                 match self.look_at(self.store.recorded_of(&fingerprint, &key)?)? {
-                    RecordLookUp::Hit(recorded) => entries[index.index()] = hit(key, recorded),
+                    RecordLookUp::Hit(recorded, deleted) => entries[index.index()] = hit(key, recorded, deleted),
                     found => missed.push((index, fingerprint, found)),
                 }
             }
@@ -137,7 +148,9 @@ impl<'a> Resolver<'a> {
         for index in open {
             entries[index.index()].estimate = self.earlier_records().estimate(&dag.graph[index]);
         }
-        Ok(Plan { dag, order, entries })
+        let mut plan = Plan { dag, order, entries };
+        self.mark_again(&mut plan)?;
+        Ok(plan)
     }
 
     /// The fingerprint of a stage; `None` while an artifact at one of its inputs is not known.
@@ -175,14 +188,14 @@ impl<'a> Resolver<'a> {
         Some(fingerprint)
     }
 
-    /// Hit or run, with the reason.
+    /// Hit or run, with the reason. A hit has the outputs at the ports `needed`, here or in a remote; others may have been deleted by gc.
     ///
     /// # Errors
     /// When the store is damaged or cannot be read, or a remote that is required cannot be used.
-    pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint) -> Result<PlanEntry, StoreError> {
+    pub fn look_up(&self, node: &Node, fingerprint: &Fingerprint, needed: &BTreeSet<String>) -> Result<PlanEntry, StoreError> {
         let key = fingerprint.key();
-        let found = match self.look_at(self.store.recorded_of(fingerprint, &key)?)? {
-            RecordLookUp::Hit(recorded) => return Ok(hit(key, recorded)),
+        let found = match self.look_at(self.store.recorded_of(fingerprint, &key)?)?.having(needed) {
+            RecordLookUp::Hit(recorded, deleted) => return Ok(hit(key, recorded, deleted)),
             found => found,
         };
         Ok(match self.remote(&[key])?.remove(&key) {
@@ -194,7 +207,8 @@ impl<'a> Resolver<'a> {
     fn miss(&self, node: &Node, fingerprint: &Fingerprint, found: RecordLookUp) -> PlanEntry {
         let reason = match found {
             RecordLookUp::OutputMissing { port, digest } => Reason::OutputMissing { port, digest },
-            RecordLookUp::Hit(_) | RecordLookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
+            RecordLookUp::OutputDeleted { port, digest } => Reason::OutputDeleted { port, digest },
+            RecordLookUp::Hit(..) | RecordLookUp::Nothing => match self.store.ignored().get(&fingerprint.key()) {
                 Some(distrust) => Reason::Distrusted(distrust.to_string()),
                 None => self.earlier_records().reason(node, fingerprint, &self.present.borrow()),
             },
@@ -205,6 +219,8 @@ impl<'a> Resolver<'a> {
             reason: Some(reason),
             outputs: Outputs::new(),
             is_here: false,
+            deleted: BTreeSet::new(),
+            again: None,
             is_accepted: false,
             estimate: self.earlier_records().estimate(node),
         }
@@ -220,12 +236,12 @@ impl<'a> Resolver<'a> {
         };
         PlanEntry {
             is_here,
-            ..hit(key, recorded)
+            ..hit(key, recorded, BTreeSet::new())
         }
     }
 
     /// The records that remotes have. Those whose outputs are all in the store become records of the store.
-    fn remote(&self, keys: &[Digest]) -> Result<BTreeMap<Digest, Record>, StoreError> {
+    pub(super) fn remote(&self, keys: &[Digest]) -> Result<BTreeMap<Digest, Record>, StoreError> {
         let Some(remotes) = self.remotes.filter(|_| !keys.is_empty()) else {
             return Ok(BTreeMap::new());
         };
@@ -236,14 +252,15 @@ impl<'a> Resolver<'a> {
         Ok(found)
     }
 
-    /// The outputs of the stage `key`, if it has a record and all of them are in the store.
+    /// The outputs of the stage `key`, if it has a record and those at the ports `needed` are in the store; others may have been deleted
+    /// by gc.
     ///
     /// # Errors
     /// When the store is damaged or cannot be read.
-    pub fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
-        Ok(match self.look_at(self.store.recorded(key)?)? {
-            RecordLookUp::Hit(recorded) => Some(recorded.outputs),
-            RecordLookUp::OutputMissing { .. } | RecordLookUp::Nothing => None,
+    pub fn hit(&self, key: &Digest, needed: &BTreeSet<String>) -> Result<Option<Outputs>, StoreError> {
+        Ok(match self.look_at(self.store.recorded(key)?)?.having(needed) {
+            RecordLookUp::Hit(recorded, _) => Some(recorded.outputs),
+            RecordLookUp::OutputMissing { .. } | RecordLookUp::OutputDeleted { .. } | RecordLookUp::Nothing => None,
         })
     }
 
@@ -255,20 +272,15 @@ impl<'a> Resolver<'a> {
         self.remote(keys).map(drop)
     }
 
-    /// Whether the store has the outputs of a record.
+    /// Whether the store has the outputs of a record, or gc has deleted them.
     fn look_at(&self, recorded: Option<RecordedOutputs>) -> Result<RecordLookUp, StoreError> {
         let Some(recorded) = recorded else {
             return Ok(RecordLookUp::Nothing);
         };
-        for (port, artifact) in &recorded.outputs {
-            if !self.store.has(artifact)? {
-                return Ok(RecordLookUp::OutputMissing {
-                    port: port.clone(),
-                    digest: artifact.digest,
-                });
-            }
-        }
-        Ok(RecordLookUp::Hit(recorded))
+        Ok(match self.store.presence(&recorded.outputs)? {
+            Presence::Accounted { deleted } => RecordLookUp::Hit(recorded, deleted),
+            Presence::Missing { port, digest } => RecordLookUp::OutputMissing { port, digest },
+        })
     }
 
     /// The latest of the earlier records whose outputs may be accepted for a stage, with its differences from it: the same stage, with
@@ -298,7 +310,7 @@ impl<'a> Resolver<'a> {
         Ok(nearest)
     }
 
-    fn earlier_records(&self) -> &EarlierRecords {
+    pub(super) fn earlier_records(&self) -> &EarlierRecords {
         self.earlier_records.get_or_init(|| EarlierRecords::read(self.store))
     }
 }
@@ -332,18 +344,44 @@ const ENVIRONMENT: &str = "environment";
 
 /// The result of looking a key up in the store.
 enum RecordLookUp {
-    Hit(RecordedOutputs),
-    OutputMissing { port: String, digest: Digest },
+    /// With the ports of those outputs that gc deleted.
+    Hit(RecordedOutputs, BTreeSet<String>),
+    OutputMissing {
+        port: String,
+        digest: Digest,
+    },
+    /// One that is needed was deleted by gc.
+    OutputDeleted {
+        port: String,
+        digest: Digest,
+    },
     Nothing,
 }
 
-fn hit(key: Digest, recorded: RecordedOutputs) -> PlanEntry {
+impl RecordLookUp {
+    /// No hit, where one of the outputs `needed` was deleted.
+    fn having(self, needed: &BTreeSet<String>) -> Self {
+        let Self::Hit(recorded, deleted) = &self else { return self };
+        let lacking = deleted.iter().find(|port| needed.contains(*port));
+        match lacking.and_then(|port| Some((port, recorded.outputs.get(port)?))) {
+            Some((port, artifact)) => Self::OutputDeleted {
+                port: port.clone(),
+                digest: artifact.digest,
+            },
+            None => self,
+        }
+    }
+}
+
+fn hit(key: Digest, recorded: RecordedOutputs, deleted: BTreeSet<String>) -> PlanEntry {
     PlanEntry {
         state: StageState::Hit,
         key: Some(key),
         reason: None,
         outputs: recorded.outputs,
-        is_here: true,
+        is_here: deleted.is_empty(),
+        deleted,
+        again: None,
         is_accepted: recorded.is_accepted,
         estimate: None,
     }

@@ -37,6 +37,12 @@ impl Selection {
         }
     }
 
+    /// The stages that are asked for by name; none where nothing but variants are.
+    pub fn named(&self, dag: &Dag) -> BTreeSet<NodeIndex> {
+        let is_named = |index: &NodeIndex| !self.stages.is_empty() && dag.graph[*index].members.iter().any(|member| self.fits(member));
+        dag.graph.node_indices().filter(is_named).collect()
+    }
+
     /// The message for a stage or a coordinate that does not exist, with those that do.
     fn missing(&self, dag: &Dag) -> Option<String> {
         let nodes: Vec<&Node> = dag.graph.node_weights().collect();

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::CommandHints;
-use crate::event::{Event, StageName};
+use crate::event::{Event, LostBecause, StageName};
 use crate::text::{Color, Paint, bytes, cut_line, duration, printable, shortened, stages};
 
 /// The most columns of a name, a reason or a message that are printed on one line. Commands and paths are printed whole.
@@ -57,12 +57,21 @@ pub(super) enum RunLine<'e> {
     Lost {
         stage: &'e StageName,
         needed_by: &'e StageName,
+        because: LostBecause,
     },
     Finished {
         stage: &'e StageName,
         seconds: f64,
     },
     Failed(FailedStage<'e>),
+    /// A stage that failed is tried again.
+    Retrying {
+        stage: &'e StageName,
+        error: &'e str,
+        attempt: u32,
+        of: u32,
+        memory: Option<u64>,
+    },
     Cancelled {
         stage: &'e StageName,
         seconds: f64,
@@ -101,7 +110,7 @@ pub(super) struct FailedStage<'e> {
 }
 
 /// The counts at the end of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RunTotals {
     stages: usize,
     cached: usize,
@@ -111,6 +120,8 @@ pub(super) struct RunTotals {
     cancelled: usize,
     seconds: f64,
     interrupted: bool,
+    /// `1 time, 2 memory`; empty where all failures are plain.
+    causes: String,
 }
 
 impl RunLine<'_> {
@@ -136,13 +147,30 @@ impl RunLine<'_> {
             Self::ComputedElsewhere { stage, holder } => format!("cached {}, which {} computed", short(stage), short(holder)),
             Self::Started { stage, reason } => format!("started {}: {}", short(stage), short(reason)),
             Self::Waiting { stage, holder } => format!("waiting for {}, which {} is computing", short(stage), short(holder)),
-            Self::Lost { stage, needed_by } => format!(
-                "{} is looked up again: an output has gone from the store, and {} needs it",
-                short(stage),
-                short(needed_by)
-            ),
+            Self::Lost { stage, needed_by, because } => {
+                let (stage, needed_by) = (short(stage), short(needed_by));
+                match because {
+                    LostBecause::Missing => {
+                        format!("{stage} is looked up again: an output has gone from the store, and {needed_by} needs it")
+                    }
+                    LostBecause::Deleted => format!("{stage} is computed again: gc deleted an output that {needed_by} needs"),
+                    LostBecause::Changed => format!("{stage} is looked up again: {needed_by} came out otherwise than before"),
+                }
+            }
             Self::Finished { stage, .. } => format!("finished {} in {}", short(stage), self.note()),
             Self::Failed(failed) => failed.lines(mark, paint, hints).join("\n"),
+            Self::Retrying {
+                stage,
+                error,
+                attempt,
+                of,
+                memory,
+            } => {
+                let memory = memory.map(|memory| format!(", with {} of memory", bytes(memory)));
+                let error = cut(error.lines().next().unwrap_or_default());
+                let memory = memory.unwrap_or_default();
+                format!("trying {} again ({attempt} of {of}{memory}): {error}", short(stage))
+            }
             Self::Cancelled { stage, seconds: 0.0 } => format!("{mark}cancelled {}, which had not begun", short(stage)),
             Self::Cancelled { stage, seconds } => format!("{mark}cancelled {} after {}", short(stage), duration(*seconds)),
             Self::Brought {
@@ -245,11 +273,14 @@ impl RunTotals {
             cancelled,
             seconds,
             interrupted,
+            ref causes,
         } = *event
         else {
             return None;
         };
+        let causes: Vec<String> = causes.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
         Some(Self {
+            causes: causes.join(", "),
             stages,
             cached,
             ran,
@@ -262,9 +293,11 @@ impl RunTotals {
     }
 
     /// `14 stages: 9 cached, 5 ran in 2m10s, 0 failed`.
-    fn text(self, paint: Paint) -> String {
-        let Self { cached, ran, failed, .. } = self;
-        let failures = format!("{failed} failed");
+    fn text(&self, paint: Paint) -> String {
+        let Self { cached, ran, failed, .. } = *self;
+        let causes = &self.causes;
+        let causes = if causes.is_empty() { String::new() } else { format!(" ({causes})") };
+        let failures = format!("{failed} failed{causes}");
         let failures = if failed > 0 { paint.paint(Color::Red, &failures) } else { failures };
         let time = duration(self.seconds);
         let mut line = format!("{}: {cached} cached, {ran} ran in {time}, {failures}", stages(self.stages));
@@ -300,6 +333,7 @@ mod tests {
             cancelled: 0,
             seconds: 130.0,
             interrupted,
+            causes: if failed > 1 { "1 memory, 1 time".to_owned() } else { String::new() },
         }))
     }
 
@@ -385,6 +419,10 @@ mod tests {
     fn summaries() {
         assert_eq!(summary(14, 0, 0, false), "14 stages: 9 cached, 5 ran in 2m10s, 0 failed");
         assert_eq!(summary(1, 1, 3, false), "1 stage: 9 cached, 5 ran in 2m10s, 1 failed, 3 not tried");
+        assert_eq!(
+            summary(3, 2, 0, false),
+            "3 stages: 9 cached, 5 ran in 2m10s, 2 failed (1 memory, 1 time)"
+        );
         assert_eq!(
             summary(14, 0, 2, true),
             "14 stages: 9 cached, 5 ran in 2m10s, 0 failed, 2 not tried, interrupted (the same command goes on from here)"

@@ -118,11 +118,15 @@ impl RunView {
                 self.begin(stage, Some(holder.clone()), now);
                 vec![RunLine::Waiting { stage, holder }]
             }
-            Event::Lost { stage, needed_by } => {
+            Event::Lost { stage, needed_by, because } => {
                 // Both will end later; the lost one had been counted.
                 self.live.remove(needed_by);
                 self.ended = self.ended.saturating_sub(1);
-                vec![RunLine::Lost { stage, needed_by }]
+                vec![RunLine::Lost {
+                    stage,
+                    needed_by,
+                    because: *because,
+                }]
             }
             Event::Finished { stage, seconds, .. } => {
                 self.end(stage);
@@ -144,6 +148,24 @@ impl RunView {
                     log,
                     log_tail,
                 })]
+            }
+            Event::Retrying {
+                stage,
+                error,
+                attempt,
+                of,
+                memory,
+                ..
+            } => {
+                // It has not ended.
+                self.live.remove(stage);
+                vec![RunLine::Retrying {
+                    stage,
+                    error,
+                    attempt: *attempt,
+                    of: *of,
+                    memory: *memory,
+                }]
             }
             Event::Cancelled { stage, seconds } => {
                 self.end(stage);
@@ -215,6 +237,7 @@ pub(super) fn subject(event: &Event) -> Option<Cow<'_, StageName>> {
         | Event::Waiting { stage, .. }
         | Event::Lost { needed_by: stage, .. }
         | Event::Finished { stage, .. }
+        | Event::Retrying { stage, .. }
         | Event::Cancelled { stage, .. }
         | Event::Failed { stage, .. } => Some(Cow::Borrowed(stage)),
         _ => None,
@@ -232,6 +255,7 @@ pub(super) fn source_name(source: &str) -> StageName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LostBecause;
     use crate::hash::Digest;
 
     fn stage(name: &str) -> StageName {
@@ -250,6 +274,7 @@ mod tests {
             Event::Lost {
                 stage: stage("a"),
                 needed_by: stage("b"),
+                because: LostBecause::Missing,
             },
             Event::Cached { stage: stage("a"), key },
         ];

@@ -196,6 +196,7 @@ impl<C: Clock> Reporter for StatusFile<C> {
                 counts.ran += 1;
                 self.ran.insert(stage.clone());
             }
+            Event::Retrying { stage, .. } => return self.end(stage),
             Event::Failed { .. } => counts.failed += 1,
             Event::Cancelled { .. } => counts.cancelled += 1,
             Event::Skipped { .. } => counts.skipped += 1,
@@ -254,6 +255,7 @@ fn environment_name(environment: &str) -> StageName {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::LostBecause;
     use crate::hash::Digest;
     use crate::reporter::clock::FakeClock;
     use crate::runs::{RunState, find_one};
@@ -357,6 +359,7 @@ mod tests {
         let lost = Event::Lost {
             stage: stage("b"),
             needed_by: stage("c"),
+            because: LostBecause::Missing,
         };
         let status = tick(Some(lost), 1.0);
         assert_eq!((status.counts.ran, status.counts.cached, status.running.len()), (0, 1, 0));
@@ -375,6 +378,7 @@ mod tests {
             cancelled: 1,
             seconds: 1.0,
             interrupted: false,
+            causes: BTreeMap::new(),
         });
         drop(file);
         let found = find_one(&store, "r").unwrap();

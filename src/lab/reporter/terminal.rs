@@ -87,7 +87,7 @@ impl<W: Write, C: Clock> TerminalReporter<W, C> {
             RunLine::Fetched { source, .. } => done(source),
             RunLine::ComputedElsewhere { stage, .. } | RunLine::Finished { stage, .. } => done(stage),
             RunLine::RunStarted { .. } => painted(Color::Bold),
-            RunLine::Lost { .. } | RunLine::Interrupted => painted(Color::Yellow),
+            RunLine::Lost { .. } | RunLine::Retrying { .. } | RunLine::Interrupted => painted(Color::Yellow),
             RunLine::Preparing { .. } | RunLine::Prepared { .. } | RunLine::Brought { .. } => painted(Color::Dim),
             RunLine::Failed(_) => text("✗ "),
             RunLine::Cancelled { .. } => self.paint.paint(Color::Yellow, &text("– ")),

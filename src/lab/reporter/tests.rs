@@ -8,7 +8,7 @@ use indicatif::{InMemoryTerm, TermLike};
 
 use super::clock::FakeClock;
 use super::{CommandHints, JsonReporter, LiveArea, PlainReporter, TerminalReporter};
-use crate::event::{Event, Progress, Queue, Reporter, StageName};
+use crate::event::{Event, FailureCause, Progress, Queue, Reporter, StageName};
 use crate::hash::Digest;
 use crate::text::Paint;
 
@@ -115,6 +115,7 @@ fn events() -> Vec<(f64, Event)> {
                 stage: stage("standard[0]", None),
                 key: key(),
                 seconds: 0.5,
+                cause: FailureCause::Failed,
                 error: "the loss is not finite at step 7\nlower `learning_rate`".into(),
                 log: PathBuf::from("cache/v1/runs/r/standard[0].log"),
                 log_tail: vec!["reading data".into(), "\x1b[31mstep 7: loss NaN\x1b[0m".into()],
@@ -133,6 +134,7 @@ fn events() -> Vec<(f64, Event)> {
                 cancelled: 0,
                 seconds: 35.0,
                 interrupted: true,
+                causes: BTreeMap::new(),
             },
         ),
     ]
@@ -215,7 +217,7 @@ fn json() {
     {"event":"interrupted","time":31.0}
     {"event":"cached","stage":"numbered[1]","variant":{},"key":"KEY","time":33.0}
     {"event":"finished","stage":"numbered[0]","variant":{"seed":"1"},"key":"KEY","seconds":34.5,"outputs":{"model":"MODEL"},"time":34.5}
-    {"event":"failed","stage":"standard[0]","variant":{},"key":"KEY","seconds":0.5,"error":"the loss is not finite at step 7\nlower `learning_rate`","log":"cache/v1/runs/r/standard[0].log","log_tail":["reading data","\u001b[31mstep 7: loss NaN\u001b[0m"],"rerun":"runner run experiments/addition.toml --only 'standard[0]'","time":35.0}
+    {"event":"failed","stage":"standard[0]","variant":{},"key":"KEY","seconds":0.5,"cause":"failed","error":"the loss is not finite at step 7\nlower `learning_rate`","log":"cache/v1/runs/r/standard[0].log","log_tail":["reading data","\u001b[31mstep 7: loss NaN\u001b[0m"],"rerun":"runner run experiments/addition.toml --only 'standard[0]'","time":35.0}
     {"event":"skipped","stage":"score[0]","variant":{},"because":"standard[0] failed","time":35.0}
     {"event":"skipped","stage":"score[1]","variant":{},"because":"standard[0] failed","time":35.0}
     {"event":"summary","stages":9,"cached":3,"ran":1,"failed":1,"skipped":2,"cancelled":0,"seconds":35.0,"interrupted":true,"time":35.0}

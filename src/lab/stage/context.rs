@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Caller, Sandbox};
-use crate::event::Progress;
+use crate::event::{FailureCause, Progress};
 use crate::hash::Digest;
 use crate::source::{DigestAlgorithm, SOURCE, Source, SourceFiles};
 use crate::store::ProgramFound;
@@ -54,6 +54,8 @@ pub struct StageContext<'a> {
     pub note: &'a dyn Fn(&str),
     /// How long a request to a server that fails is sent again.
     pub patience: Duration,
+    /// How long a program has to end when it is asked to.
+    pub grace: Duration,
     /// Whether the stage should stop soon: save what helps to go on later, and return [`StageError::Stopped`].
     pub stop: &'a dyn Fn() -> bool,
 }
@@ -67,6 +69,9 @@ pub enum StageError {
     /// Input, model or machine; a message for people, with what to do.
     #[error("{0}")]
     Failed(String),
+    /// The same by a cause that may pass.
+    #[error("{message}")]
+    Ended { cause: FailureCause, message: String },
 }
 
 impl StageContext<'_> {
@@ -181,4 +186,12 @@ fn changed(source: &Source, read: &SourceFiles) -> StageError {
 /// The stage's failure, with `error`'s message.
 pub fn failed(error: impl Display) -> StageError {
     StageError::Failed(error.to_string())
+}
+
+/// The stage's failure for want of memory, with `error`'s message: with more, it may succeed.
+pub fn lacks_memory(error: impl Display) -> StageError {
+    StageError::Ended {
+        cause: FailureCause::Memory,
+        message: error.to_string(),
+    }
 }

@@ -29,6 +29,8 @@ pub struct Kind {
     /// The param whose items are the words of a command line, for kinds that start a program: those that are paths of files are
     /// [`Argument`]s of these when the params are read.
     pub command_line: Option<&'static str>,
+    /// The param that is the number of GPUs that the stage's resources give it, for kinds whose results may depend on it.
+    pub gpus: Option<&'static str>,
     /// The params that were added after stages of this kind had been computed. A new param goes here, or every stage of the kind runs
     /// again.
     pub implied: &'static [ImpliedParam],

@@ -17,7 +17,7 @@ mod template;
 pub use argument::Argument;
 pub use caller::Caller;
 pub use carried::{Carried, CarriedFrom};
-pub use context::{StageContext, StageError, failed};
+pub use context::{StageContext, StageError, failed, lacks_memory};
 pub use first_prompt::{FirstPrompt, PromptInputs};
 pub use kind::{AddsTo, ImpliedInput, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
 /// The param that names the environment of a program, and what a table of it has.

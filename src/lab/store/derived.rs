@@ -38,7 +38,7 @@ impl Store {
         if damaged.is_empty() {
             return Ok(Vec::new());
         }
-        let mut graph = Graph::new(self.candidates(SystemTime::now())?.0);
+        let mut graph = Graph::new(self.candidates(SystemTime::now(), |_, _, _| true)?.0);
         let mut found: BTreeMap<Digest, Derived> = BTreeMap::new();
         let mut open: Vec<Digest> = damaged.iter().copied().collect();
         while let Some(input) = open.pop() {
@@ -47,7 +47,7 @@ impl Store {
                 if found.contains_key(&record.victim.key) {
                     continue;
                 }
-                let outputs: Vec<Digest> = record.outputs.iter().map(|artifact| artifact.digest).collect();
+                let outputs: Vec<Digest> = record.outputs.iter().map(|output| output.artifact.digest).collect();
                 for output in &outputs {
                     let makers = graph.makers.entry(*output).or_default();
                     *makers = makers.saturating_sub(1);
@@ -78,16 +78,17 @@ impl Store {
         if derived.is_empty() {
             return Ok(());
         }
-        let rest = self.candidates(SystemTime::now())?.0;
+        let rest = self.candidates(SystemTime::now(), |_, _, _| true)?.0;
         let mut named: BTreeSet<Digest> = rest
             .iter()
             .flat_map(|record| &record.outputs)
-            .map(|artifact| artifact.digest)
+            .map(|output| output.artifact.digest)
             .collect();
         named.extend(self.run_roots());
         for output in derived.iter().flat_map(|record| &record.outputs) {
             if !named.contains(output) {
                 self.set_aside(&self.object(output))?;
+                self.unbury(output);
             }
         }
         Ok(())
@@ -115,7 +116,7 @@ impl Graph {
                 readers.entry(*input).or_default().push(place);
             }
             for output in &record.outputs {
-                *makers.entry(output.digest).or_default() += 1;
+                *makers.entry(output.artifact.digest).or_default() += 1;
             }
         }
         Self { records, readers, makers }

@@ -13,6 +13,8 @@ pub enum StoreEntry {
     Record(Digest),
     /// An object, by the digest of its content.
     Object(Digest),
+    /// What is left of an object that gc deleted, by the digest that it had.
+    Tombstone(Digest),
 }
 
 impl Store {

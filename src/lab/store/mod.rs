@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! v1/objects/ab/cdef…        content, read-only, named by its digest: a file, or a folder of files
-//! v1/records/ab/cdef….json   by stage key; written last, by rename: a record exists only if all its outputs do
+//! v1/records/ab/cdef….json   by stage key; written last, by rename, after all its outputs
 //! v1/remote/ab/cdef….json    records that a remote has, whose objects need not be here
 //! v1/partial/<digest>        large files during a download, with a list of the parts that have arrived
 //! v1/runs/<run>/             events.jsonl and the stages' logs; status.json, how the run is; requests/, what others ask of it
@@ -12,6 +12,9 @@
 //! v1/sources/<digest>/       downloaded sources, by the digest of their address
 //! v1/uses/<run>              artifacts that a run in progress needs: gc leaves them alone until it ends
 //! v1/pins/<name>.json        artifacts that are protected from gc for an experiment
+//! v1/gone/ab/cdef….json      artifacts that gc deleted, by digest: see `tombstone`
+//! v1/kept/ab/cdef…/          the small files of them that reports read
+//! v1/wishes/<name>           how long experiments want their artifacts to be kept
 //! v1/files/<path's digest>.json   digests of files outside the store, by size and times (stat cache)
 //! ```
 //!
@@ -29,6 +32,7 @@ mod derived;
 mod gc;
 mod gc_roots;
 mod index;
+mod keep;
 mod lease;
 mod leftovers;
 mod manifest;
@@ -46,31 +50,36 @@ mod stat_cache;
 #[cfg(test)]
 mod tests;
 mod tmp;
+mod tombstone;
 mod trust;
 mod validate_record;
 mod verify;
+mod wishes;
 
 pub use artifact::Artifact;
 pub use bundle::{BUNDLE_HEAD, BundleContents, BundleError, BundleFiles, check_head};
 pub use copy::shares_blocks;
 pub use derived::Derived;
-pub use gc::{GcPlan, GcRules, GcSummary, GcVictim};
+pub use gc::{DeletedOutput, GcPlan, GcRules, GcSummary, GcVictim, IsResult};
 pub use gc_roots::RunRoots;
 pub use index::StoreEntry;
+pub use keep::{Keep, NotAKeep, StageKeep, keep_text};
 pub use lease::{Acquired, Lease};
 pub use leftovers::{Leftover, LeftoverKind};
 pub use object::files_of;
 pub use process::host;
 pub use protect::Protection;
-pub use provenance::{Acceptance, Code, ProgramFound, Provenance};
+pub use provenance::{Acceptance, Code, FailedAttempt, ProgramFound, Provenance};
 pub use record::{Machine, Outputs, Record, RecordedOutputs};
 pub use run_file::{RunFile, RunFileText, RunHolder};
 pub use run_requests::{ReceivedRequest, SentRequest};
 pub use signature::{NotAKey, PublicKey, SecretKey, Signature};
 pub use tmp::remove_folder;
+pub use tombstone::{Presence, Tombstone};
 pub use trust::{Distrust, Trust};
 pub use validate_record::RecordError;
 pub use verify::{Damage, VerifySummary};
+pub use wishes::{StageWish, Wisher};
 
 use std::ffi::OsString;
 use std::io;

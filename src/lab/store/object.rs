@@ -89,6 +89,7 @@ impl Store {
     /// Moves an artifact into the store, unless it is there, undamaged.
     fn insert(&self, path: &Path, artifact: &Artifact) -> Result<(), StoreError> {
         if self.has(artifact)? && !self.discard_damaged(artifact)? && renew(&self.object(&artifact.digest)) {
+            self.unbury(&artifact.digest);
             return Ok(());
         }
         self.insert_object(path, artifact)
@@ -136,7 +137,9 @@ impl Store {
     pub(super) fn insert_object(&self, path: &Path, artifact: &Artifact) -> Result<(), StoreError> {
         self.make_room(artifact)?;
         seal(path, &self.folders()?).map_err(StoreError::io("sync", path))?;
-        move_synced(path, &self.object(&artifact.digest)).map_err(StoreError::io("move into the store", path))
+        move_synced(path, &self.object(&artifact.digest)).map_err(StoreError::io("move into the store", path))?;
+        self.unbury(&artifact.digest);
+        Ok(())
     }
 
     /// Removes a damaged object that has the place of this artifact.
@@ -166,7 +169,9 @@ impl Store {
             let place = self.object(&artifact.digest);
             rename(path, &place).map_err(StoreError::io("move into the store", path))?;
         }
-        sync()
+        sync()?;
+        objects.iter().for_each(|(_, artifact)| self.unbury(&artifact.digest));
+        Ok(())
     }
 
     /// Whether an artifact is in the store, with the right size, and a folder with the right files. The content is not hashed.

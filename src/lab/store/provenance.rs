@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Resources;
+use crate::event::FailureCause;
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
 
@@ -20,8 +22,18 @@ pub struct Provenance {
     pub build: Option<Digest>,
     /// CPU seconds of the worker and of the programs that it started, if the system counts them.
     pub cpu_seconds: Option<f64>,
-    /// The peak memory of the worker in bytes, without the programs it starts, if the system counts it.
+    /// The peak memory of the worker and of the programs that it started in bytes, if the system counts it. Records of earlier versions
+    /// have that of the worker alone.
     pub peak_memory: Option<u64>,
+    /// What the stage's resources asked for.
+    #[serde(skip_serializing_if = "is_default")]
+    pub asked: Resources,
+    /// The GPUs that it had, as `CUDA_VISIBLE_DEVICES` named them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<String>,
+    /// How the attempts before this one ended, the first one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<FailedAttempt>,
     /// For stages that start a program: how far it was held to its own files (`writes`, `reads`, `off`; `none` where the system cannot, and
     /// for a container).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +44,17 @@ pub struct Provenance {
     /// What the stage found out, in lines for people: the columns that an import used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// An attempt at a stage that ended without outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    pub cause: FailureCause,
+    pub seconds: f64,
 }
 
 /// The program that a stage started, and what was found in its environment.

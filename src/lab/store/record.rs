@@ -42,6 +42,9 @@ pub struct Record {
     pub run: String,
     #[serde(default)]
     pub provenance: Provenance,
+    /// What its experiment wished at the time for its outputs, as [`super::keep_text`] says it; the default is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub keep: String,
     /// Set where the stage did not run under this key, and a person has accepted the outputs of an earlier one for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Acceptance>,
@@ -136,6 +139,7 @@ impl Record {
             machine: Machine::default(),
             run: String::new(),
             provenance: Provenance::default(),
+            keep: String::new(),
             accepted: None,
             signature: None,
         }

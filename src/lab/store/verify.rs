@@ -64,6 +64,15 @@ impl Store {
                 }
             }
         }
+        let is_wanted = |entry: &StoreEntry| selected.is_none_or(|selected| selected.contains(entry));
+        let tombstones = self.damaged_tombstones()?.into_iter();
+        let tombstones = tombstones.map(|(digest, path, problem)| Damage {
+            entry: StoreEntry::Tombstone(digest),
+            path,
+            problem,
+            is_writable: false,
+        });
+        verified.damaged.extend(tombstones.filter(|damage| is_wanted(&damage.entry)));
         let objects = verified.damaged.iter().filter_map(Damage::lost_object).collect();
         let damaged = |key: &Digest| verified.damaged.iter().any(|damage| damage.entry == StoreEntry::Record(*key));
         verified.derived = self.derived_from(&objects)?;
@@ -78,11 +87,18 @@ impl Store {
     pub fn repair(&self, verified: &VerifySummary) -> Result<(), StoreError> {
         // Before the artifacts: afterwards nothing would tell that these records are in doubt.
         self.discard_derived(&verified.derived)?;
-        for Damage { path, is_writable, .. } in &verified.damaged {
+        for Damage {
+            entry, path, is_writable, ..
+        } in &verified.damaged
+        {
             if *is_writable {
                 self.make_read_only(path)?;
             } else {
                 self.set_aside(path)?;
+            }
+            // What is missing now was not deleted.
+            if let (StoreEntry::Object(digest) | StoreEntry::Tombstone(digest), false) = (entry, *is_writable) {
+                self.unbury(digest);
             }
         }
         Ok(())
@@ -102,6 +118,7 @@ impl Store {
         // The artifacts of these records stay: they may be needed by the run that asks.
         self.discard_records(&self.derived_from(&[object].into())?)?;
         self.set_aside(&self.object(&object))?;
+        self.unbury(&object);
         Ok(true)
     }
 
@@ -122,6 +139,8 @@ impl Store {
         let checked = match entry {
             StoreEntry::Object(digest) => self.check_object(&path, &digest),
             StoreEntry::Record(key) => self.check_record(&path, &key),
+            // They are checked together: see `damaged_tombstones`.
+            StoreEntry::Tombstone(_) => Ok(0),
         };
         seen(*checked.as_ref().unwrap_or(&0));
         match checked {

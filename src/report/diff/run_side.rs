@@ -66,10 +66,14 @@ fn add_scores(facts: &mut StageFacts, record: &Record, store: &Store) -> Result<
     let kind = record.fingerprint.kind.as_str();
     let mut of_program = Vec::new();
     for (port, artifact) in &record.outputs {
-        if !artifact.folder || !["eval", "command"].contains(&kind) || !store.has(artifact)? {
+        if !artifact.folder || !["eval", "command"].contains(&kind) || !(store.has(artifact)? || store.tombstone(artifact).is_some()) {
             continue;
         }
-        let found = gather::read_metrics(&store.object(&artifact.digest));
+        let place = store.readable(&artifact.digest);
+        if !place.is_dir() {
+            continue;
+        }
+        let found = gather::read_metrics(&place);
         match (kind, found) {
             // The record does not have the names of the data sets, only their order.
             ("eval", sets) => {

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use petgraph::graph::NodeIndex;
 
 mod answers;
+mod deleted;
 mod phase;
 mod pictures;
 mod samples;
 mod scores;
 mod stages;
 
+pub use deleted::warning_of_deleted;
 pub use pictures::count_pictures;
 pub(crate) use scores::programs;
 pub use scores::{MeasuredSet, ScoreDetails, data_sets, measured, read_metrics, scores};
@@ -82,19 +84,33 @@ impl<'a> Gatherer<'a> {
         }
     }
 
-    /// The stages in the store with an output of this type, and the path of each output.
+    /// The stages in the store with an output of this type, and the path of each output; of one that gc deleted, that of what is left, if
+    /// anything is.
     fn outputs(&self, port: PortType) -> impl Iterator<Item = (NodeIndex, &'a Node, PathBuf)> {
         let hits = self.plan.stages().filter(|(_, _, entry)| entry.state == StageState::Hit);
         hits.flat_map(move |(index, node, entry)| {
             let outputs = node.outputs.iter().filter(move |output| output.port == port);
             outputs
-                .filter_map(|output| Some((index, node, self.path(entry, &output.name)?)))
+                .filter_map(|output| {
+                    Some((
+                        index,
+                        node,
+                        self.path(entry, &output.name).or_else(|| self.left(entry, &output.name))?,
+                    ))
+                })
                 .collect::<Vec<_>>()
         })
     }
 
+    /// The path of an output; `None` if gc deleted it.
     fn path(&self, entry: &PlanEntry, port: &str) -> Option<PathBuf> {
-        Some(self.store.object(&entry.outputs.get(port)?.digest))
+        let artifact = entry.outputs.get(port).filter(|_| !entry.deleted.contains(port))?;
+        Some(self.store.object(&artifact.digest))
+    }
+
+    /// The folder with what is left of an output that gc deleted.
+    fn left(&self, entry: &PlanEntry, port: &str) -> Option<PathBuf> {
+        self.store.kept(&entry.outputs.get(port)?.digest)
     }
 
     /// The stage in each selected variant. A stage that others need has their variants.

@@ -62,7 +62,20 @@ impl Gatherer<'_> {
                 .iter()
                 .filter(|output| matches!(output.port, PortType::Figure | PortType::Text));
             for output in ports {
-                let Some(path) = self.path(entry, &output.name) else { continue };
+                let Some(path) = self.path(entry, &output.name) else {
+                    if let Some(artifact) = entry.outputs.get(output.name.as_ref()) {
+                        found.pictures.push(PagePicture {
+                            stage: index.index(),
+                            output: output.name.to_string(),
+                            file: None,
+                            content: PictureContent::LeftOut {
+                                why: "deleted by gc".to_owned(),
+                                path: self.store.object(&artifact.digest),
+                            },
+                        });
+                    }
+                    continue;
+                };
                 for (file, path) in files(&path)? {
                     if found.pictures.len() == MAX_PICTURES {
                         found.more += 1;

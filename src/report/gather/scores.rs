@@ -24,6 +24,9 @@ const BESIDE: [&str; 2] = ["fewshot", "grades"];
 /// The kind of stages that choose rows.
 const SELECT: &str = "select";
 
+/// The file of metrics that gc keeps of what it deletes.
+const METRICS: &str = "metrics.json";
+
 /// What scores have besides the metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScoreDetails {
@@ -45,7 +48,7 @@ pub fn scores(plan: &Plan, store: &Store, selection: &Selection, details: ScoreD
         for output in metrics_outputs(node) {
             let found = measured_at(plan, store, (node, entry), output)?;
             for (place, set) in found.sets.into_iter().enumerate() {
-                let folder = found.folder.as_deref().filter(|_| set.metrics.is_some());
+                let folder = found.folder.as_deref().filter(|_| set.metrics.is_some() && found.is_whole);
                 let behind = folder.map_or_else(
                     || Ok(Behind::default()),
                     |folder| Behind::read(folder, place, found.is_judged, details),
@@ -136,6 +139,8 @@ pub fn measured(plan: &Plan, store: &Store, index: NodeIndex) -> Result<Vec<Meas
 struct MeasuredOutput {
     /// `None` if it is not in the store.
     folder: Option<PathBuf>,
+    /// Whether it has what the metrics were measured on: gc may have deleted that.
+    is_whole: bool,
     /// Whether it has the answers to each data set.
     is_judged: bool,
     sets: Vec<MeasuredSet>,
@@ -170,7 +175,15 @@ fn program_data(node: &Node, output: &Output) -> String {
 
 fn measured_at(plan: &Plan, store: &Store, (node, entry): (&Node, &PlanEntry), output: &Output) -> Result<MeasuredOutput, StoreError> {
     let artifact = entry.outputs.get(output.name.as_ref()).filter(|_| entry.state == StageState::Hit);
-    let folder = artifact.map(|artifact| store.object(&artifact.digest));
+    let is_whole = !entry.deleted.contains(output.name.as_ref());
+    let folder = artifact.and_then(|artifact| {
+        if is_whole {
+            Some(store.object(&artifact.digest))
+        } else {
+            // The metrics are kept.
+            store.kept(&artifact.digest).filter(|folder| folder.join(METRICS).is_file())
+        }
+    });
     let found = folder.as_deref().map(read_metrics).transpose()?;
     let sets = if is_program(node) {
         let data = program_data(node, output);
@@ -185,6 +198,7 @@ fn measured_at(plan: &Plan, store: &Store, (node, entry): (&Node, &PlanEntry), o
     };
     Ok(MeasuredOutput {
         folder,
+        is_whole,
         is_judged: !is_program(node),
         sets,
     })

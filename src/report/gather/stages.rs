@@ -79,7 +79,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<InputDetails> {
 fn outputs(node: &Node, entry: &PlanEntry, store: &Store) -> Vec<OutputDetails> {
     let type_of = |port: &str| node.outputs.iter().find(|output| output.name == port).map(|output| output.port);
     let output = |(port, artifact): (&String, &lab::store::Artifact)| {
-        let path = store.object(&artifact.digest);
+        let path = store.readable(&artifact.digest);
         let steps = match type_of(port) {
             Some(PortType::Dataset) => data_set::step_counts(&path).unwrap_or_default(),
             _ => Vec::new(),

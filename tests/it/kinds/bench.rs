@@ -189,6 +189,7 @@ impl Bench {
             warn: &|message| self.warned.borrow_mut().push(message.to_owned()),
             note: &|text| self.noted.borrow_mut().push(text.to_owned()),
             patience: Duration::ZERO,
+            grace: Duration::ZERO,
             stop: &|| {
                 asked.set(asked.get() + 1);
                 self.patience.is_some_and(|patience| asked.get() > patience)

@@ -10,8 +10,9 @@ use super::super::compare_artifacts::{self, Comparison, Likeness};
 use super::stages::{ExperimentStages, StageSite};
 use crate::cli::CliError;
 use crate::cli::progress::ProgressLine;
+use lab::config::Resources;
 use lab::event::StageName;
-use lab::exec::{self, Executor, LocalExecutor, WorkOrder, WorkerMessage};
+use lab::exec::{self, Executor, LocalExecutor, StageLimits, WorkOrder, WorkerMessage};
 use lab::hash::Digest;
 use lab::source::SOURCE;
 use lab::stage::Sandbox;
@@ -91,7 +92,8 @@ impl Again<'_> {
         let temporary = Store::open(workspace.path())?;
         let order = self.order(&temporary, record, self.stages.and_then(|stages| stages.site(key)));
         let mut worker = LocalExecutor::new(self.program.to_owned());
-        worker.start(0, &order, &workspace.path().join("log")).map_err(CliError::Program)?;
+        let log = workspace.path().join("log");
+        worker.start(0, &order, &log, Vec::new()).map_err(CliError::Program)?;
         loop {
             match worker.next(MESSAGE_TIMEOUT) {
                 None | Some((_, WorkerMessage::Warned { .. })) => {}
@@ -107,7 +109,7 @@ impl Again<'_> {
                         _workspace: workspace,
                     }));
                 }
-                Some((_, WorkerMessage::Failed { error, seconds })) => return Ok(Err((error, seconds))),
+                Some((_, WorkerMessage::Failed { error, seconds, .. })) => return Ok(Err((error, seconds))),
                 Some((_, WorkerMessage::Stopped)) => return Ok(Err(("stopped".to_owned(), 0.0))),
             }
         }
@@ -129,6 +131,10 @@ impl Again<'_> {
             inputs,
             threads: exec::cores(),
             device: self.stages.map_or_else(|| "cpu".to_owned(), |stages| stages.device.clone()),
+            gpus: None,
+            limits: StageLimits::default(),
+            asked: Resources::default(),
+            attempts: Vec::new(),
             sandbox: self.stages.map_or_else(Sandbox::default, |stages| stages.sandbox.clone()),
             // What is run again here asks no server.
             patience: 0,
@@ -136,6 +142,7 @@ impl Again<'_> {
             experiment: String::new(),
             run: String::new(),
             provenance: Provenance::default(),
+            keep: String::new(),
             sign: None,
         }
     }

@@ -69,6 +69,7 @@ fn run(kind: &str, params: serde_json::Value, inputs: &BTreeMap<String, Vec<Path
             warn: &|_| {},
             note: &|_| {},
             patience: std::time::Duration::ZERO,
+            grace: std::time::Duration::ZERO,
             stop: &|| false,
         })
         .unwrap();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use crate::event::Progress;
+use crate::event::{FailureCause, Progress};
 use crate::store::remote::{FetchSummary, Remotes};
 use crate::store::{Artifact, Store, StoreError};
 
@@ -33,6 +33,7 @@ enum InputReply {
 pub(super) struct StageFailure {
     pub(super) error: String,
     pub(super) seconds: f64,
+    pub(super) cause: FailureCause,
 }
 
 /// An event for the run.
@@ -210,6 +211,7 @@ mod tests {
         let failure = StageFailure {
             error: "no luck".to_owned(),
             seconds: 1.0,
+            cause: FailureCause::Failed,
         };
         let mut worker = InputWorker::new(Remotes::none(), store.clone());
         assert!(worker.next().is_none() && !worker.is_busy());

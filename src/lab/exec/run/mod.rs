@@ -6,6 +6,9 @@
 //! | `stages` | the known facts about each stage: its inputs, its outputs, whether the store has it |
 //! | `inputs` | fetches and checks inputs in a thread of its own |
 //! | `claims` | leases, the processes that hold other stages, and the artifacts that gc must keep |
+//! | `attempts` | how the earlier attempts at each stage ended, and whether there is another one |
+//! | `room` | deletes artifacts before the disk is full, where that is allowed |
+//! | `doubt` | what to say of a stage that came out otherwise than before |
 //! | `orders` | writes the work orders for the executor |
 //! | `cancel` | ends single stages on request |
 //! | `forecast` | how long the rest of the run may take |
@@ -13,13 +16,16 @@
 //! | `log_tail` | the end of a failed stage's log, as a person wants it |
 //! | `send_events` | counts stages by their end and sends the events of the run |
 
+mod attempts;
 mod cancel;
 mod claims;
+mod doubt;
 mod forecast;
 mod inputs;
 mod log_tail;
 mod orders;
 mod queue;
+mod room;
 mod run_loop;
 mod send_events;
 mod stages;
@@ -31,6 +37,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::Executor;
+use super::gpus::Gpu;
 use super::origin::RunOrigin;
 use super::scheduler::RunLimits;
 use crate::event::Reporter;
@@ -39,13 +46,20 @@ use crate::runs::RunRequests;
 use crate::stage::Sandbox;
 use crate::store::remote::Remotes;
 use crate::store::{Store, StoreError};
+pub use room::MakeRoom;
 use run_loop::RunLoop;
 
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     pub limits: RunLimits,
+    /// The device of stages that ask for no GPU, and of those that do.
     pub device: String,
+    pub gpu_device: String,
+    /// The GPUs of this machine that stages share.
+    pub gpus: Vec<Gpu>,
+    /// The folder of their locks, which all users of the machine share.
+    pub gpu_locks: PathBuf,
     /// How far the programs of stages are held to their own files.
     pub sandbox: Sandbox,
     /// How long a request to a server that fails is sent again.
@@ -61,6 +75,8 @@ pub struct RunOptions {
     pub hidden: Vec<String>,
     /// What others ask of the run. Whoever starts it looks for requests; the run does what they ask of single stages.
     pub requests: RunRequests,
+    /// Whether the run deletes artifacts before the disk is full.
+    pub make_room: Option<MakeRoom>,
 }
 
 /// How the run ended.
@@ -83,6 +99,8 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("cannot start a worker: {0}")]
     Start(std::io::Error),
+    #[error("cannot lock GPUs in {}: {_1}", _0.display())]
+    Lock(PathBuf, std::io::Error),
 }
 
 /// Runs all stages of the plan that are not in the store. `interrupts` counts the requests to stop: the first one asks the running
@@ -107,5 +125,6 @@ pub fn run(
         run.kill_all(executor);
     }
     ended?;
+    run.write_wishes();
     Ok(run.finish(interrupts))
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use super::RunOptions;
 use super::stages::RunStages;
 use crate::event::StageName;
-use crate::exec::WorkOrder;
+use crate::exec::{StageLimits, WorkOrder};
 use crate::fingerprint::{Fingerprint, FingerprintChange};
 use crate::plan::Node;
 use crate::stage::AddsTo;
-use crate::store::{Provenance, Record, Store, StoreError};
+use crate::store::{FailedAttempt, Provenance, Record, Store, StoreError, keep_text};
 use crate::text::clean_file_name;
 
 /// The longest part of a log's name that comes from the stage.
@@ -17,6 +17,16 @@ const LOG_NAME_LENGTH: usize = 100;
 
 /// The most earlier stages whose outputs a stage is shown.
 const MAX_EARLIER: usize = 100;
+
+/// What the run gives a stage.
+pub(super) struct Given {
+    pub(super) threads: usize,
+    /// The names of its GPUs; `None` where the run hands out none.
+    pub(super) gpus: Option<Vec<String>>,
+    pub(super) limits: StageLimits,
+    /// How its earlier attempts ended.
+    pub(super) attempts: Vec<FailedAttempt>,
+}
 
 /// Writes the work orders of a run.
 pub(super) struct OrderWriter<'a> {
@@ -38,7 +48,7 @@ impl<'a> OrderWriter<'a> {
     }
 
     /// The work order for a stage.
-    pub(super) fn order(&mut self, stages: &RunStages<'_>, index: usize, fingerprint: Fingerprint, threads: usize) -> WorkOrder {
+    pub(super) fn order(&mut self, stages: &RunStages<'_>, index: usize, fingerprint: Fingerprint, given: Given) -> WorkOrder {
         let origin = &self.options.origin;
         let provenance = self.provenance.get_or_insert_with(|| origin.provenance()).clone();
         let node = stages.node(index);
@@ -49,23 +59,36 @@ impl<'a> OrderWriter<'a> {
             fingerprint,
             unkeyed_params: node.stage.unkeyed_params(),
             inputs: stages.input_paths(index),
-            threads,
-            device: self.options.device.clone(),
+            threads: given.threads,
+            device: if given.gpus.as_ref().is_some_and(|gpus| !gpus.is_empty()) {
+                self.options.gpu_device.clone()
+            } else {
+                self.options.device.clone()
+            },
+            gpus: given.gpus,
+            limits: given.limits,
+            asked: node.resources.clone(),
+            attempts: given.attempts,
             sandbox: self.options.sandbox.clone(),
             patience: self.options.patience.as_secs(),
             stage: node.name.clone(),
             experiment: self.experiment.to_owned(),
             run: self.options.run.clone(),
             provenance,
+            keep: keep_text(&node.keep),
             sign: self.options.sign.clone(),
         }
     }
 
-    /// The file for the stage's log: `0007-standard[2]__seed=1_.log` in the folder of the run.
-    pub(super) fn log(&self, index: usize, stage: &StageName) -> Result<PathBuf, StoreError> {
+    /// The file for the stage's log: `0007-standard[2]__seed=1_.log` in the folder of the run, and `….attempt2.log` for a second attempt.
+    pub(super) fn log(&self, index: usize, stage: &StageName, earlier_attempts: usize) -> Result<PathBuf, StoreError> {
         let name = clean_file_name(&stage.to_string(), "-_.=[]", LOG_NAME_LENGTH);
         let folder = self.store.run_folder(&self.options.run)?;
-        Ok(folder.join(format!("{index:04}-{name}.log")))
+        let attempt = match earlier_attempts {
+            0 => String::new(),
+            earlier => format!(".attempt{}", earlier + 1),
+        };
+        Ok(folder.join(format!("{index:04}-{name}{attempt}.log")))
     }
 }
 

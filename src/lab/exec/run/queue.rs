@@ -62,7 +62,7 @@ impl Waiting<'_, '_> {
                 (WaitReason::Elsewhere, holder.to_owned())
             }
             OpenState::Blocked => (WaitReason::Inputs, self.open_needs(index)),
-            _ => (WaitReason::Turn, self.scheduler.lacks().to_owned()),
+            _ => (WaitReason::Turn, self.scheduler.waits_for(index).to_owned()),
         };
         WaitingStage {
             stage: self.stages.name(index),

@@ -2,26 +2,31 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::attempts::Attempts;
 use super::cancel;
 use super::claims::{Claim, Claims, RunningStage};
+use super::doubt::doubt;
 use super::forecast::Forecast;
 use super::inputs::{InputNews, InputWorker, StageFailure};
-use super::orders::OrderWriter;
+use super::orders::{Given, OrderWriter};
 use super::queue::Waiting;
+use super::room::RoomKeeper;
 use super::send_events::RunEvents;
-use super::stages::{InputCheck, Miss, RunStages, StageLookUp};
+use super::stages::{ChangedOutput, InputCheck, Miss, RunStages, StageLookUp};
 use super::{RunError, RunOptions, RunSummary};
-use crate::event::Reporter;
-use crate::exec::scheduler::Scheduler;
+use crate::event::{LostBecause, Reporter};
+use crate::exec::gpus::{GpuLocks, GpuPool, NotLocked};
+use crate::exec::scheduler::{Scheduler, StageGrant};
 use crate::exec::{Executor, WorkerMessage};
 use crate::hash::Digest;
 use crate::plan::{Plan, Resolver};
 use crate::runs::{Answer, Cancel};
 use crate::store::remote::Uploads;
-use crate::store::{Outputs, Store, StoreError};
+use crate::store::{Outputs, Store, StoreError, Wisher};
 
 /// The longest wait for a message of the executor. Also the time between two look-ups of the stages that other processes compute.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -45,6 +50,11 @@ pub(super) struct RunLoop<'a> {
     /// From the first stage on that ran.
     uploads: Option<Uploads>,
     report: RunEvents<'a>,
+    /// Whether any stage asks for a GPU: then each sees its own alone.
+    shares_gpus: bool,
+    locks: GpuLocks,
+    attempts: Attempts,
+    room: RoomKeeper<'a>,
     /// How often each stage has failed and found its inputs damaged.
     damaged: BTreeMap<usize, u32>,
     /// Whether the running stages were killed on request: then their end is no failure.
@@ -68,13 +78,17 @@ impl<'a> RunLoop<'a> {
             store,
             options,
             experiment: &plan.dag.experiment,
-            scheduler: Scheduler::new(&stages.to_schedule(), options.limits),
+            scheduler: Scheduler::new(&stages.to_schedule(), options.limits, GpuPool::new(options.gpus.clone())),
+            shares_gpus: stages.ask_for_gpus(),
+            locks: GpuLocks::new(&options.gpu_locks),
+            attempts: Attempts::default(),
             inputs: InputWorker::new(options.remotes.clone(), store.clone()),
             claims: Claims::new(store, &options.run),
             orders: OrderWriter::new(store, options, &plan.dag.experiment),
             uploads: None,
             report: RunEvents::new(reporter, stages.count(), &options.hidden),
             stages,
+            room: RoomKeeper::new(store, options.make_room),
             damaged: BTreeMap::new(),
             killed: false,
             cancelled: BTreeSet::new(),
@@ -89,8 +103,8 @@ impl<'a> RunLoop<'a> {
         loop {
             self.look_up()?;
             self.report.warnings(self.options.remotes.warnings());
-            while let Some((index, threads)) = self.scheduler.start() {
-                self.start(index, threads, executor)?;
+            while let Some((index, grant)) = self.scheduler.start() {
+                self.start(index, &grant, executor)?;
                 self.look_up()?;
             }
             if self.scheduler.is_over() {
@@ -152,7 +166,7 @@ impl<'a> RunLoop<'a> {
     }
 
     /// Starts a stage, unless its inputs have to be fetched or made first, another process computes it, or the store has it by now.
-    fn start(&mut self, index: usize, threads: usize, executor: &mut dyn Executor) -> Result<(), RunError> {
+    fn start(&mut self, index: usize, grant: &StageGrant, executor: &mut dyn Executor) -> Result<(), RunError> {
         let Some(Miss { fingerprint, reason }) = self.stages.miss(index).cloned() else {
             return Ok(());
         };
@@ -175,19 +189,46 @@ impl<'a> RunLoop<'a> {
             }
         };
         // Once more, with the lease: its last holder may have finished between the look-up and the lease.
-        if let Some(outputs) = self.stages.hit(&key)? {
+        if let Some(outputs) = self.stages.hit(index, &key)? {
             self.cached(index, Some(key), Cow::Owned(outputs));
             return Ok(());
         }
+        let Some(locks) = self.lock_gpus(index, grant)? else {
+            return Ok(());
+        };
         self.claims.protect_known(|| self.stages.known_artifacts())?;
+        if self.room.is_due() {
+            // What the run needs is protected by now.
+            let told = self.room.make_room();
+            self.report.warnings(told.into_iter().collect());
+        }
         let stage = self.stages.name(index);
-        let log = self.orders.log(index, &stage)?;
-        let order = self.orders.order(&self.stages, index, fingerprint, threads);
-        executor.start(index, &order, &log).map_err(RunError::Start)?;
+        let attempts = self.attempts.failed(index);
+        let log = self.orders.log(index, &stage, attempts.len())?;
+        let given = Given {
+            threads: grant.threads,
+            gpus: self.shares_gpus.then(|| self.scheduler.gpus().tokens(&grant.gpus)),
+            limits: self.attempts.limits(index, &self.stages.node(index).resources),
+            attempts,
+        };
+        let order = self.orders.order(&self.stages, index, fingerprint, given);
+        executor.start(index, &order, &log, locks).map_err(RunError::Start)?;
         self.report.started(stage, key, &order.fingerprint.kind, reason, &log);
         self.claims.begin(index, RunningStage { key, lease, log });
         self.forecast.started(index);
         Ok(())
+    }
+
+    /// Locks the GPUs of a stage for its worker. `None` where another run has one: the stage waits for another device, or for this one.
+    fn lock_gpus(&mut self, index: usize, grant: &StageGrant) -> Result<Option<Vec<File>>, RunError> {
+        match self.locks.take(self.scheduler.gpus(), &grant.gpus) {
+            Ok(locks) => Ok(Some(locks)),
+            Err(NotLocked::Io(error)) => Err(RunError::Lock(self.options.gpu_locks.clone(), error)),
+            Err(NotLocked::Taken(device)) => {
+                self.scheduler.gpu_taken(index, device);
+                Ok(None)
+            }
+        }
     }
 
     /// Fetches the inputs of a stage that only a remote has. Returns whether the stage waits for them. Inputs that no remote has count
@@ -227,18 +268,12 @@ impl<'a> RunLoop<'a> {
         }
         match message {
             WorkerMessage::Failed { .. } if self.killed => self.scheduler.held(index),
-            WorkerMessage::Failed { error, seconds } => {
+            WorkerMessage::Failed { error, seconds, cause } => {
                 // It keeps its lease until its inputs are checked.
-                self.check_inputs_of_failed(index, StageFailure { error, seconds });
+                self.check_inputs_of_failed(index, StageFailure { error, seconds, cause });
                 return;
             }
-            WorkerMessage::Done { outputs, seconds } => {
-                self.upload(key);
-                self.report.finished(self.stages.name(index), key, seconds, &outputs);
-                self.claims.protect(&outputs);
-                self.stages.made(index, outputs);
-                self.scheduler.done(index);
-            }
+            WorkerMessage::Done { outputs, seconds } => self.finished(index, key, seconds, outputs),
             WorkerMessage::Stopped | WorkerMessage::Progress(_) | WorkerMessage::Warned { .. } => {
                 // It has saved a checkpoint; the next run goes on from there.
                 self.scheduler.held(index);
@@ -246,6 +281,24 @@ impl<'a> RunLoop<'a> {
             }
         }
         drop(self.claims.end(index));
+    }
+
+    /// The outputs and the record of a stage are in the store.
+    fn finished(&mut self, index: usize, key: Digest, seconds: f64, outputs: Outputs) {
+        self.upload(key);
+        self.report.finished(self.stages.name(index), key, seconds, &outputs);
+        self.claims.protect(&outputs);
+        if !self.stages.has_key(index, &key) {
+            // While it ran, one of its inputs came out otherwise than before. Its record is right; but it is not what the stage is now.
+            self.report
+                .lost(self.stages.name(index), self.stages.name(index), true, LostBecause::Changed);
+            self.scheduler.reopen(&[index]);
+            return;
+        }
+        let changed = self.stages.changed(index, &outputs);
+        self.stages.made(index, outputs);
+        self.scheduler.done(index);
+        self.look_up_users(index, &changed);
     }
 
     /// A stage failed, perhaps because it read damaged bytes: its inputs are hashed again before the failure counts.
@@ -262,6 +315,11 @@ impl<'a> RunLoop<'a> {
     /// without end.
     fn failed(&mut self, index: usize, mut failure: StageFailure) {
         let Some(running) = self.claims.end(index) else { return };
+        // Its worker may have been ended between the record and its last message.
+        if let Ok(Some(outputs)) = self.stages.hit(index, &running.key) {
+            self.finished(index, running.key, failure.seconds, outputs);
+            return;
+        }
         if let Ok(InputCheck::Lost(lost)) = self.stages.check_inputs(index) {
             let times = self.damaged.entry(index).or_default();
             *times += 1;
@@ -272,6 +330,15 @@ impl<'a> RunLoop<'a> {
             failure.error += "; its input was damaged twice while it ran";
         }
         let stage = self.stages.name(index);
+        let resources = &self.stages.node(index).resources;
+        if let Some(next) = self.attempts.next(index, resources, &failure, self.options.limits.memory) {
+            self.scheduler.must_run(index);
+            if let Some(memory) = next.memory {
+                self.scheduler.set_memory(index, memory);
+            }
+            self.report.retrying(stage, running.key, failure, next);
+            return;
+        }
         let because = format!("`{stage}` failed");
         self.report.failed(stage, &running, failure);
         for skipped in self.scheduler.failed(index) {
@@ -279,14 +346,36 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// The outputs of the stages `lost` are gone from the store. That is a miss, however late it is noticed: these stages are looked up
-    /// again before the stage that needs them.
-    fn make_again(&mut self, lost: &[usize], needed_by: usize) {
-        for &index in lost {
-            let ran_here = self.stages.forget(index);
-            self.report.lost(self.stages.name(index), self.stages.name(needed_by), ran_here);
+    /// Where a stage that was computed again came out otherwise than before, nothing that was made of its old outputs counts: all stages
+    /// after it are looked up with the new ones. What is in doubt is said.
+    fn look_up_users(&mut self, index: usize, changed: &[ChangedOutput]) {
+        if changed.is_empty() {
+            return;
         }
-        self.scheduler.lost(lost, needed_by);
+        self.report.warnings(vec![doubt(self.store, &self.stages.name(index), changed)]);
+        let stale = self.stages.forget_users(index);
+        for &(user, ran_here) in &stale {
+            self.report
+                .lost(self.stages.name(user), self.stages.name(index), ran_here, LostBecause::Changed);
+        }
+        self.scheduler.reopen(&stale.iter().map(|(user, _)| *user).collect::<Vec<_>>());
+    }
+
+    /// These outputs of stages are gone from the store. That is a miss, however late it is noticed: these stages are looked up again before
+    /// the stage that needs them.
+    fn make_again(&mut self, lost: &BTreeMap<usize, BTreeSet<String>>, needed_by: usize) {
+        for (&index, ports) in lost {
+            let because = if self.stages.is_deleted(index, ports) {
+                LostBecause::Deleted
+            } else {
+                LostBecause::Missing
+            };
+            let ran_here = self.stages.forget(index, ports);
+            self.report
+                .lost(self.stages.name(index), self.stages.name(needed_by), ran_here, because);
+        }
+        let lost: Vec<usize> = lost.keys().copied().collect();
+        self.scheduler.lost(&lost, needed_by);
     }
 
     /// Handles the stages whose inputs have been fetched or checked.
@@ -311,6 +400,7 @@ impl<'a> RunLoop<'a> {
     /// Looks up the stages that other processes compute: some may be done, others released.
     fn poll_held(&mut self) -> Result<(), StoreError> {
         self.last_poll = Instant::now();
+        self.scheduler.look_at_gpus_again();
         for index in self.scheduler.all_held() {
             if self.inputs.is_fetching(index) {
                 continue;
@@ -318,7 +408,7 @@ impl<'a> RunLoop<'a> {
             let Some(key) = self.stages.miss(index).map(|miss| miss.fingerprint.key()) else {
                 continue;
             };
-            if let Some(outputs) = self.stages.hit(&key)? {
+            if let Some(outputs) = self.stages.hit(index, &key)? {
                 self.cached(index, Some(key), Cow::Owned(outputs));
             } else if !self.claims.is_held(&key) {
                 self.scheduler.must_run(index);
@@ -391,9 +481,31 @@ impl<'a> RunLoop<'a> {
 
     fn cached(&mut self, index: usize, key: Option<Digest>, outputs: Cow<'a, Outputs>) {
         self.claims.protect(&outputs);
+        let changed = self.stages.changed(index, &outputs);
         self.stages.found(index, outputs);
         self.scheduler.done(index);
         self.report.cached(self.stages.name(index), key);
+        self.look_up_users(index, &changed);
+    }
+
+    /// Writes down how long the experiment wants what the run has found and made to be kept. That is advice: a run does not fail for it.
+    pub(super) fn write_wishes(&mut self) {
+        let origin = &self.options.origin;
+        let file = origin.experiment.canonicalize().unwrap_or_else(|_| origin.experiment.clone());
+        let wisher = Wisher {
+            experiment: self.experiment.to_owned(),
+            file: file.display().to_string(),
+            user: origin.user.clone(),
+        };
+        let wishes = self.stages.wishes();
+        let written = self.store.write_wishes(&wisher, &wishes);
+        // Where nothing but the default is wished, little is lost.
+        if let Err(error) = written
+            && wishes.iter().any(|wish| !wish.keep.is_empty())
+        {
+            self.report
+                .warnings(vec![format!("gc will not know what `keep_outputs` says: {error}")]);
+        }
     }
 
     /// Uploads a stage that ran to the remotes, beside the run.

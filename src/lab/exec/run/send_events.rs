@@ -1,13 +1,15 @@
 //! The events of a run: counts stages by their end and sends the events.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::RunSummary;
+use super::attempts::NextAttempt;
 use super::claims::RunningStage;
 use super::inputs::StageFailure;
 use super::log_tail::log_tail;
-use crate::event::{Event, Progress, Queue, Reporter, StageName};
+use crate::event::{Event, FailureCause, LostBecause, Progress, Queue, Reporter, StageName};
 use crate::exec::RunLimits;
 use crate::hash::Digest;
 use crate::store::Outputs;
@@ -27,6 +29,8 @@ pub(super) struct RunEvents<'a> {
     reporter: &'a mut dyn Reporter,
     summary: RunSummary,
     begun: Instant,
+    /// The number of stages that failed by each cause but a plain failure.
+    causes: BTreeMap<String, usize>,
     /// The number of times that a stage began or was found to be computed elsewhere.
     begins: usize,
     /// When was told last what waits, and how many stages had begun and ended then.
@@ -47,6 +51,7 @@ impl<'a> RunEvents<'a> {
             reporter,
             summary,
             begun: Instant::now(),
+            causes: BTreeMap::new(),
             begins: 0,
             looked: Instant::now(),
             look_took: Duration::ZERO,
@@ -125,26 +130,42 @@ impl<'a> RunEvents<'a> {
 
     pub(super) fn failed(&mut self, stage: StageName, running: &RunningStage, failure: StageFailure) {
         self.summary.failed += 1;
-        let StageFailure { error, seconds } = failure;
+        if failure.cause != FailureCause::Failed {
+            *self.causes.entry(failure.cause.to_string()).or_default() += 1;
+        }
+        let StageFailure { error, seconds, cause } = failure;
         self.reporter.event(&Event::Failed {
             stage,
             key: running.key,
             seconds,
+            cause,
             error,
             log: running.log.clone(),
             log_tail: log_tail(&running.log, self.hidden),
         });
     }
 
-    /// The outputs of a stage are gone: it no longer counts as cached or run.
-    pub(super) fn lost(&mut self, stage: StageName, needed_by: StageName, ran_here: bool) {
+    pub(super) fn retrying(&mut self, stage: StageName, key: Digest, failure: StageFailure, next: NextAttempt) {
+        self.reporter.event(&Event::Retrying {
+            stage,
+            key,
+            cause: failure.cause,
+            error: failure.error,
+            attempt: next.number,
+            of: next.of,
+            memory: next.memory,
+        });
+    }
+
+    /// A stage is looked up again: it no longer counts as cached or run.
+    pub(super) fn lost(&mut self, stage: StageName, needed_by: StageName, ran_here: bool, because: LostBecause) {
         let count = if ran_here {
             &mut self.summary.ran
         } else {
             &mut self.summary.cached
         };
         *count -= 1;
-        self.reporter.event(&Event::Lost { stage, needed_by });
+        self.reporter.event(&Event::Lost { stage, needed_by, because });
     }
 
     pub(super) fn skipped(&mut self, stage: StageName, because: &str) {
@@ -207,6 +228,7 @@ impl<'a> RunEvents<'a> {
             cancelled,
             seconds,
             interrupted,
+            causes: std::mem::take(&mut self.causes),
         });
         self.summary
     }

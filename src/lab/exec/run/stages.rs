@@ -4,17 +4,20 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use petgraph::graph::NodeIndex;
 
+use crate::config::Resources;
 use crate::event::StageName;
-use crate::exec::scheduler::ScheduledStage;
+use crate::exec::gpus::GpuRequest;
+use crate::exec::scheduler::{ScheduledStage, StageRequest};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
-use crate::plan::{Link, Node, Plan, PlanEntry, Resolver, StageState};
+use crate::plan::{Again, Link, Node, Plan, PlanEntry, Resolver, StageState};
 use crate::source::SOURCE;
-use crate::store::{Artifact, Outputs, Store, StoreError};
+use crate::store::{Artifact, Outputs, StageWish, Store, StoreError, keep_text};
 
 /// The time that a stage is assumed to take, in seconds, when nothing like it ever ran. Only for the critical path.
 const DEFAULT_SECONDS: f64 = 0.1;
@@ -33,8 +36,26 @@ pub(super) struct RunStages<'a> {
     misses: BTreeMap<usize, Miss>,
     /// The stages that ran here.
     made: BTreeSet<usize>,
-    /// The stages whose outputs disappeared from the store after they were looked up.
-    lost: BTreeSet<usize>,
+    /// The stages that were looked up, and have to be once more.
+    lost: BTreeMap<usize, LostStage>,
+}
+
+/// A stage whose outputs disappeared from the store after it was looked up, or whose inputs are others by now. What the plan found of it
+/// does not count any more.
+#[derive(Default)]
+struct LostStage {
+    /// The outputs that must be there when it is looked up again.
+    needed: BTreeSet<String>,
+    /// Its outputs as they were.
+    before: Option<Outputs>,
+}
+
+/// An output that came out otherwise than before.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ChangedOutput {
+    pub(super) port: String,
+    pub(super) before: Digest,
+    pub(super) now: Digest,
 }
 
 /// A stage that the store lacks.
@@ -60,8 +81,8 @@ pub(super) enum StageLookUp<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InputCheck {
     Present,
-    /// The outputs of these stages are gone. Empty when they are being made again already.
-    Lost(Vec<usize>),
+    /// These outputs of these stages are gone. Empty when they are being made again already.
+    Lost(BTreeMap<usize, BTreeSet<String>>),
 }
 
 impl<'a> RunStages<'a> {
@@ -74,8 +95,18 @@ impl<'a> RunStages<'a> {
             outputs: vec![None; plan.order.len()],
             misses: BTreeMap::new(),
             made: BTreeSet::new(),
-            lost: BTreeSet::new(),
+            lost: plan
+                .order
+                .iter()
+                .enumerate()
+                .filter_map(|(place, index)| asked(place, plan.entries.get(index.index())?))
+                .collect(),
         }
+    }
+
+    /// Whether any stage asks for a GPU.
+    pub(super) fn ask_for_gpus(&self) -> bool {
+        (0..self.count()).any(|index| self.node(index).resources.gpus() > 0)
     }
 
     pub(super) fn count(&self) -> usize {
@@ -95,6 +126,7 @@ impl<'a> RunStages<'a> {
             needs: needs.into_iter().collect(),
             seconds: self.planned(index).estimate.map_or(default, |estimate| estimate.as_secs_f64()),
             threaded,
+            request: request(&self.node(index).resources),
         }
     }
 
@@ -132,7 +164,8 @@ impl<'a> RunStages<'a> {
     pub(super) fn look_up(&mut self, index: usize) -> Result<StageLookUp<'a>, StoreError> {
         // The plan has looked up already those stages of which it knew all inputs.
         let planned = self.planned(index);
-        let is_lost = self.lost.contains(&index);
+        let lost = self.lost.get(&index);
+        let is_lost = lost.is_some();
         if planned.state == StageState::Hit && !is_lost {
             let (key, outputs) = (planned.key, Cow::Borrowed(&planned.outputs));
             return Ok(StageLookUp::Hit { key, outputs });
@@ -144,7 +177,8 @@ impl<'a> RunStages<'a> {
         let entry = if planned.key == Some(fingerprint.key()) && !is_lost {
             planned.clone()
         } else {
-            self.resolver.look_up(node, &fingerprint)?
+            let needed = lost.map(|lost| Cow::Borrowed(&lost.needed)).unwrap_or_default();
+            self.resolver.look_up(node, &fingerprint, &needed)?
         };
         if entry.state == StageState::Hit {
             let (key, outputs) = (entry.key, Cow::Owned(entry.outputs));
@@ -161,8 +195,9 @@ impl<'a> RunStages<'a> {
     }
 
     /// Looks up a stage once more, in the store alone: another process may have computed it.
-    pub(super) fn hit(&self, key: &Digest) -> Result<Option<Outputs>, StoreError> {
-        self.resolver.hit(key)
+    pub(super) fn hit(&self, index: usize, key: &Digest) -> Result<Option<Outputs>, StoreError> {
+        let needed = self.lost.get(&index).map(|lost| Cow::Borrowed(&lost.needed)).unwrap_or_default();
+        self.resolver.hit(key, &needed)
     }
 
     /// The outputs of a stage have been found.
@@ -176,11 +211,93 @@ impl<'a> RunStages<'a> {
         self.outputs[index] = Some(Cow::Owned(outputs));
     }
 
-    /// The outputs of a stage are gone. Returns whether it ran here.
-    pub(super) fn forget(&mut self, index: usize) -> bool {
-        self.outputs[index] = None;
-        self.lost.insert(index);
+    /// These outputs of a stage are gone. Returns whether it ran here.
+    pub(super) fn forget(&mut self, index: usize, gone: &BTreeSet<String>) -> bool {
+        let before = self.outputs[index].take().map(Cow::into_owned);
+        let lost = self.lost.entry(index).or_default();
+        lost.needed.extend(gone.iter().cloned());
+        lost.before = before.or(lost.before.take());
         self.made.remove(&index)
+    }
+
+    /// Whether gc deleted one of these outputs of a stage: then it is no accident that they are gone.
+    pub(super) fn is_deleted(&self, index: usize, ports: &BTreeSet<String>) -> bool {
+        let outputs = self.outputs[index].as_deref();
+        let artifacts = ports.iter().filter_map(|port| outputs?.get(port));
+        artifacts.into_iter().any(|artifact| self.store.tombstone(artifact).is_some())
+    }
+
+    /// The outputs of a stage that was lost which are others now than they were.
+    pub(super) fn changed(&self, index: usize, now: &Outputs) -> Vec<ChangedOutput> {
+        let before = self.lost.get(&index).and_then(|lost| lost.before.as_ref());
+        let changed = before.into_iter().flatten().filter_map(|(port, artifact)| {
+            let now = now.get(port)?.digest;
+            (now != artifact.digest).then(|| ChangedOutput {
+                port: port.clone(),
+                before: artifact.digest,
+                now,
+            })
+        });
+        changed.collect()
+    }
+
+    /// All stages that use the outputs of a stage, directly or not, count as not looked up: their keys may be others now. Returns those
+    /// that had been found, with whether they ran here.
+    pub(super) fn forget_users(&mut self, index: usize) -> Vec<(usize, bool)> {
+        let mut stale: BTreeSet<usize> = BTreeSet::from([index]);
+        // Each stage stands after those that it needs.
+        for next in index + 1..self.count() {
+            let mut needs = self.links(next).filter_map(|link| self.places.get(&link.from));
+            if needs.any(|need| stale.contains(need)) {
+                stale.insert(next);
+            }
+        }
+        stale.remove(&index);
+        let mut found = Vec::new();
+        for next in stale {
+            let was_found = self.outputs[next].take().is_some();
+            // That it comes out otherwise is no surprise now.
+            self.lost.entry(next).or_default().before = None;
+            let ran_here = self.made.remove(&next);
+            if was_found {
+                found.push((next, ran_here));
+            }
+        }
+        found
+    }
+
+    /// Whether the stage has this key, as far as its inputs are known by now.
+    pub(super) fn has_key(&self, index: usize, key: &Digest) -> bool {
+        // Only after something was lost can it be another one.
+        let is_plain = !self.lost.contains_key(&index);
+        let fingerprint = || self.resolver.fingerprint(self.node(index), |from| self.outputs_of(from));
+        is_plain || fingerprint().is_some_and(|fingerprint| fingerprint.key() == *key)
+    }
+
+    /// What the experiment wishes for the stages that have been found or made.
+    pub(super) fn wishes(&self) -> Vec<StageWish> {
+        let open = |index: usize| {
+            let users = self.plan.dag.graph.neighbors(self.plan.order[index]);
+            let places: Vec<Option<usize>> = users.map(|user| self.places.get(&user).copied()).collect();
+            let has_run = |place: &usize| self.outputs[*place].is_some();
+            if places.iter().flatten().all(has_run) {
+                // Those that the run did not look at may have run before.
+                places.iter().all(Option::is_some).then_some(false)
+            } else {
+                Some(true)
+            }
+        };
+        let wish = |index: usize| {
+            self.outputs[index].as_ref()?;
+            let planned = self.planned(index).key.filter(|_| !self.lost.contains_key(&index));
+            let key = || Some(self.resolver.fingerprint(self.node(index), |from| self.outputs_of(from))?.key());
+            Some(StageWish {
+                key: planned.or_else(key)?,
+                open: open(index),
+                keep: keep_text(&self.node(index).keep),
+            })
+        };
+        (0..self.count()).filter_map(wish).collect()
     }
 
     /// The digests of all artifacts that the plan or the run has found so far.
@@ -218,14 +335,14 @@ impl<'a> RunStages<'a> {
 
     /// Checks that everything the stage reads is still in the store.
     pub(super) fn check_inputs(&self, index: usize) -> Result<InputCheck, StoreError> {
-        let (mut lost, mut is_unknown) = (Vec::new(), false);
+        let (mut lost, mut is_unknown) = (BTreeMap::<usize, BTreeSet<String>>::new(), false);
         for link in self.links(index) {
             let (Some(&from), Some(artifact)) = (self.places.get(&link.from), self.artifact(link)) else {
                 is_unknown = true;
                 continue;
             };
-            if !lost.contains(&from) && !self.store.has(&artifact)? {
-                lost.push(from);
+            if !self.store.has(&artifact)? {
+                lost.entry(from).or_default().insert(link.port.to_string());
             }
         }
         Ok(if is_unknown || !lost.is_empty() {
@@ -234,4 +351,24 @@ impl<'a> RunStages<'a> {
             InputCheck::Present
         })
     }
+}
+
+/// What the scheduler keeps free for a stage.
+fn request(resources: &Resources) -> StageRequest {
+    StageRequest {
+        cores: resources.cores.map(NonZeroUsize::get),
+        memory: resources.memory.map_or(0, |memory| memory.0),
+        gpus: GpuRequest::of(resources),
+    }
+}
+
+/// A stage that is computed again since it was asked for.
+fn asked(place: usize, entry: &PlanEntry) -> Option<(usize, LostStage)> {
+    (entry.again == Some(Again::Asked)).then(|| {
+        let lost = LostStage {
+            needed: entry.deleted.clone(),
+            before: Some(entry.outputs.clone()),
+        };
+        (place, lost)
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +13,14 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::event::{Event, StageName};
+use crate::event::{Event, FailureCause, LostBecause, StageName};
 use crate::exec::{WorkOrder, WorkerMessage};
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Dag, Link, Node};
 use crate::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
 use crate::store::{Acquired, Outputs, Record};
+
+mod deleted;
 
 static KIND: Kind = Kind {
     name: "fake",
@@ -27,6 +30,7 @@ static KIND: Kind = Kind {
     outputs: &[Output::of("data", PortType::File)],
     named: &[],
     command_line: None,
+    gpus: None,
     implied: &[],
     parse: |_, _| Ok(Box::new(FakeStage)),
     schema: schemars::Schema::default,
@@ -89,7 +93,9 @@ fn node(name: &str, links: Vec<Link>) -> Node {
         canonical: json!({"name": name}).into(),
         numerics: None,
         seed: None,
+        resources: serde_json::from_value(json!({"retries": 2})).unwrap(),
         inputs: BTreeMap::from([("inputs".to_owned(), links)]),
+        keep: BTreeSet::new(),
     }
 }
 
@@ -97,6 +103,12 @@ fn node(name: &str, links: Vec<Link>) -> Node {
 #[derive(Clone, Copy)]
 enum Act {
     Succeed,
+    /// Is killed.
+    Crash,
+    /// Is killed after its record is in the store, and before it can say so.
+    CrashAtTheEnd,
+    /// With another output than the last time.
+    SucceedOtherwise,
     Fail,
     /// Damages its inputs in the store, and fails as if it had read them.
     DamageInputs,
@@ -119,7 +131,7 @@ struct FakeExecutor<'a> {
 }
 
 impl Executor for FakeExecutor<'_> {
-    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path) -> io::Result<()> {
+    fn start(&mut self, index: usize, order: &WorkOrder, log: &Path, _: Vec<File>) -> io::Result<()> {
         let name = order.stage.name.as_str();
         std::fs::write(log, format!("{name} began\n"))?;
         let acts = self.acts.get_mut(name).filter(|acts| !acts.is_empty());
@@ -130,7 +142,16 @@ impl Executor for FakeExecutor<'_> {
                 let (outputs, seconds) = (compute(self.store, name, order.fingerprint.clone()), 1.0);
                 self.messages.push_back((index, WorkerMessage::Done { outputs, seconds }));
             }
+            Act::SucceedOtherwise => {
+                let (outputs, seconds) = (put(self.store, name, "other", order.fingerprint.clone()), 1.0);
+                self.messages.push_back((index, WorkerMessage::Done { outputs, seconds }));
+            }
             Act::Fail => self.fail(index),
+            Act::Crash => self.end(index, FailureCause::Signal(9)),
+            Act::CrashAtTheEnd => {
+                compute(self.store, name, order.fingerprint.clone());
+                self.end(index, FailureCause::Signal(9));
+            }
             Act::DamageInputs => {
                 for path in order.inputs.values().flatten() {
                     // Of the same size, so that only the digest shows it.
@@ -171,18 +192,29 @@ impl Executor for FakeExecutor<'_> {
 
 impl FakeExecutor<'_> {
     fn fail(&mut self, index: usize) {
+        self.end(index, FailureCause::Failed);
+    }
+
+    fn end(&mut self, index: usize, cause: FailureCause) {
         let (error, seconds) = ("no luck".to_owned(), 1.0);
-        self.messages.push_back((index, WorkerMessage::Failed { error, seconds }));
+        self.messages.push_back((index, WorkerMessage::Failed { error, seconds, cause }));
     }
 }
 
 /// Puts the output and the record of a stage into the store, like a worker.
 fn compute(store: &Store, name: &str, fingerprint: Fingerprint) -> Outputs {
+    put(store, name, "output", fingerprint)
+}
+
+fn put(store: &Store, name: &str, what: &str, fingerprint: Fingerprint) -> Outputs {
     let workspace = store.workspace().unwrap();
     let path = workspace.path().join("data");
-    std::fs::write(&path, format!("output of {name}")).unwrap();
+    // gc leaves small files alone.
+    std::fs::write(&path, format!("{what} of {name}\n").repeat(500)).unwrap();
     let outputs = Outputs::from([("data".to_owned(), store.take(&path).unwrap())]);
-    store.write_record(&Record::new(fingerprint, outputs.clone())).unwrap();
+    let mut record = Record::new(fingerprint, outputs.clone());
+    name.clone_into(&mut record.stage);
+    store.write_record(&record).unwrap();
     outputs
 }
 
@@ -196,17 +228,37 @@ impl Reporter for Notes {
             Event::Cached { stage, .. } => format!("cached {stage}"),
             Event::Started { stage, .. } => format!("started {stage}"),
             Event::Waiting { stage, .. } => format!("waiting for {stage}"),
-            Event::Lost { stage, needed_by } => format!("lost {stage}, needed by {needed_by}"),
+            Event::Lost {
+                stage,
+                needed_by,
+                because: LostBecause::Changed,
+            } => format!("looked up {stage} again, after {needed_by}"),
+            Event::Lost { stage, needed_by, .. } => format!("lost {stage}, needed by {needed_by}"),
             Event::Finished { stage, .. } => format!("finished {stage}"),
             Event::Failed {
                 stage, error, log_tail, ..
             } => format!("failed {stage}: {error}, {}", log_tail.join("")),
+            Event::Retrying { stage, attempt, of, .. } => format!("retrying {stage}, {attempt} of {of}"),
             Event::Cancelled { stage, .. } => format!("cancelled {stage}"),
             Event::Skipped { stage, because } => format!("skipped {stage}: {because}"),
             Event::Interrupted => "interrupted".to_owned(),
+            Event::Warned { message } => format!("warned: {}", without_digests(message)),
             _ => return,
         });
     }
+}
+
+/// A message with `OLD` and `NEW` in the place of two digests.
+fn without_digests(message: &str) -> String {
+    let is_digest = |word: &&str| word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words: Vec<&str> = message.split(' ').collect();
+    let names = ["OLD", "NEW"].into_iter();
+    let digests: Vec<&str> = words.iter().copied().filter(is_digest).collect();
+    let mut text = message.to_owned();
+    for (digest, name) in digests.into_iter().zip(names) {
+        text = text.replace(digest, name);
+    }
+    text
 }
 
 /// A temporary store, and the runs in it.
@@ -217,6 +269,7 @@ struct Bench {
     jobs: usize,
     keep_going: bool,
     requests: RunRequests,
+    make_room: Option<MakeRoom>,
 }
 
 impl Bench {
@@ -230,6 +283,7 @@ impl Bench {
             jobs: 1,
             keep_going: false,
             requests: RunRequests::default(),
+            make_room: None,
         }
     }
 
@@ -257,9 +311,13 @@ impl Bench {
             limits: RunLimits {
                 jobs: self.jobs,
                 threads: self.jobs,
+                memory: None,
                 keep_going: self.keep_going,
             },
             device: "cpu".to_owned(),
+            gpu_device: "cuda:0".to_owned(),
+            gpus: Vec::new(),
+            gpu_locks: PathBuf::new(),
             sandbox: Sandbox::default(),
             patience: Duration::ZERO,
             run: "r".to_owned(),
@@ -268,6 +326,7 @@ impl Bench {
             sign: None,
             hidden: Vec::new(),
             requests: self.requests.clone(),
+            make_room: self.make_room,
         };
         let (resolver, mut notes) = (Resolver::new(&self.store, None), Notes::default());
         let summary = run(plan, &self.store, &resolver, &options, &mut executor, &self.interrupts, &mut notes);
@@ -326,6 +385,29 @@ fn a_failure_skips_what_needs_it_and_ends_the_run_unless_it_keeps_going() {
     let (ended, notes) = bench.run(&bench.plan(stages), &[("a", Act::Fail)]);
     assert_eq!(ended, summary(0, 1, 1, 1));
     assert_eq!(notes[3..], ["started c", "finished c"]);
+}
+
+#[test]
+fn a_crash_is_tried_again_and_a_plain_failure_is_not() {
+    let bench = Bench::new();
+    let plan = bench.plan(CHAIN);
+    let (ended, notes) = bench.run(&plan, &[("a", Act::Crash), ("a", Act::Crash), ("a", Act::Crash)]);
+    assert_eq!(ended, summary(0, 0, 1, 1));
+    let tried = ["started a", "retrying a, 1 of 2", "started a", "retrying a, 2 of 2", "started a"];
+    assert_eq!(notes[..5], tried);
+    assert!(notes[5].starts_with("failed a"), "{notes:?}");
+    let (ended, notes) = bench.run(&plan, &[("a", Act::Crash), ("a", Act::Fail)]);
+    assert_eq!((ended.failed, notes.len()), (1, 5), "{notes:?}");
+    let (ended, _) = bench.run(&plan, &[("a", Act::Crash)]);
+    assert_eq!(ended, summary(0, 2, 0, 0));
+}
+
+#[test]
+fn a_record_counts_whatever_became_of_its_worker() {
+    let bench = Bench::new();
+    let (ended, notes) = bench.run(&bench.plan(CHAIN), &[("a", Act::CrashAtTheEnd)]);
+    assert_eq!(ended, summary(0, 2, 0, 0));
+    assert_eq!(notes, ["started a", "finished a", "started b", "finished b"]);
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! Equal stages made one: drafts of all variants → nodes.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
 use super::Draft;
 use super::carry::Parts;
-use crate::config::{Experiment, Variant};
+use crate::config::{Experiment, Resources, Variant};
 use crate::event::StageName;
 use crate::hash::{Digest, Encoder};
 use crate::plan::{Dag, Link, Node};
 use crate::stage::{Kind, Stage};
+use crate::store::StageKeep;
 
 /// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
 type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
@@ -31,6 +32,8 @@ struct NamedStage {
     index: Option<i64>,
     part: bool,
     seed: u64,
+    resources: Resources,
+    keep: StageKeep,
 }
 
 impl Merger {
@@ -85,6 +88,8 @@ impl Merger {
             index: draft.declaration.index,
             part: false,
             seed: draft.seed,
+            resources: draft.resources,
+            keep: draft.keep,
         };
         match draft.parts {
             Some(parts) => Some(self.place_parts(&named, parts, &inputs)),
@@ -111,6 +116,12 @@ impl Merger {
             let named = NamedStage {
                 name: StageName { name, variant },
                 part: true,
+                resources: resources_of_part(whole, stage.as_ref()),
+                // Its outputs are others than those that the whole names.
+                keep: StageKeep {
+                    ports: BTreeMap::new(),
+                    ..whole.keep.clone()
+                },
                 ..whole.clone()
             };
             let own: Vec<(String, Vec<Link>)> = own.collect();
@@ -121,7 +132,11 @@ impl Merger {
             });
         }
         let (kind, stage) = parts.last;
-        self.place_stage(whole.clone(), kind, stage, &[(parts.at.to_owned(), outputs)])
+        let last = NamedStage {
+            resources: resources_of_part(whole, stage.as_ref()),
+            ..whole.clone()
+        };
+        self.place_stage(last, kind, stage, &[(parts.at.to_owned(), outputs)])
     }
 
     /// The names of the stages for what the links lead to: `score[0].in_domain`, and with a number where two are the same.
@@ -151,6 +166,8 @@ impl Merger {
             index,
             part,
             seed,
+            resources,
+            keep,
         }: NamedStage,
         kind: &'static Kind,
         stage: Box<dyn Stage>,
@@ -170,6 +187,8 @@ impl Merger {
                     let agrees = |axis: &String, value: &mut String| name.variant.get(axis) == Some(value);
                     node.name.variant.retain(agrees);
                     node.part &= part;
+                    node.resources = std::mem::take(&mut node.resources).joined(resources);
+                    node.keep.insert(keep);
                     node.members.push(name);
                 }
                 node
@@ -187,7 +206,9 @@ impl Merger {
                     canonical: canonical.into(),
                     numerics,
                     seed,
+                    resources,
                     inputs: inputs.iter().map(|(port, links)| (port.clone(), links.clone())).collect(),
+                    keep: BTreeSet::from([keep]),
                 });
                 entry.insert(node);
                 let mut sources: Vec<NodeIndex> = inputs.iter().flat_map(|(_, links)| links).map(|link| link.from).collect();
@@ -203,6 +224,16 @@ impl Merger {
 
     pub(super) fn into_dag(self) -> Dag {
         self.dag
+    }
+}
+
+/// Those of the whole, but devices only for a part that computes.
+fn resources_of_part(whole: &NamedStage, part: &dyn Stage) -> Resources {
+    let resources = whole.resources.clone();
+    if part.numerics().is_some() {
+        resources
+    } else {
+        resources.without_gpus()
     }
 }
 

@@ -8,9 +8,11 @@ mod command_files;
 mod cycle;
 mod environment;
 mod free_inputs;
+mod keep;
 mod merge;
 mod params;
 mod reference;
+mod resources;
 mod templates;
 
 use std::borrow::{Borrow, Cow};
@@ -18,8 +20,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::Dag;
-use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, StageDeclaration, ValueOrigin, Variant, known, nearest};
+use crate::config::{ConfigValue, Diagnostic, Diagnostics, Experiment, Resources, StageDeclaration, ValueOrigin, Variant, known, nearest};
 use crate::stage::{ImpliedInput, Input, Kind, Output, Stage};
+use crate::store::StageKeep;
 use command_files::FileLooks;
 
 /// More references than this, in all variants together, are taken for a mistake: a range in each stage of a range is their product.
@@ -51,6 +54,7 @@ pub fn build_from<V: Borrow<Variant>>(
         let variant = variant.borrow();
         let mut reader = DraftReader::new(variant, kinds, &looks, &mut problems);
         (reader.home, reader.references) = (experiment.home.as_deref(), references);
+        reader.site = Some(&experiment.settings.resources);
         let mut drafts = reader.drafts();
         references = reader.references;
         if references > MAX_REFERENCES {
@@ -92,10 +96,13 @@ struct Draft<'a> {
     /// With its params as they are written.
     stage: Option<(Box<dyn Stage>, ConfigValue)>,
     seed: u64,
+    resources: Resources,
     /// By input port, in the order of the kind's table.
     inputs: Vec<(String, Vec<Edge>)>,
     /// The stages that it stands for, if it does.
     parts: Option<carry::Parts>,
+    /// How long its outputs are to be kept.
+    keep: StageKeep,
 }
 
 /// A reference to the output of another draft.
@@ -140,6 +147,8 @@ struct DraftReader<'a, 'p> {
     looks: &'a FileLooks,
     /// What `~` stands for in a command line.
     home: Option<&'a Path>,
+    /// What the settings have in place of the entries of `[resources]`.
+    site: Option<&'a BTreeMap<String, Resources>>,
     /// The references so far, in this variant and those before it.
     references: usize,
 }
@@ -160,6 +169,7 @@ impl<'a, 'p> DraftReader<'a, 'p> {
             indices,
             looks,
             home: None,
+            site: None,
             references: 0,
         }
     }
@@ -169,18 +179,22 @@ impl<'a, 'p> DraftReader<'a, 'p> {
         let kinds: Vec<_> = variant.stages.iter().map(|stage| self.kind(stage)).collect();
         let mut drafts = Vec::with_capacity(kinds.len());
         for (declaration, kind) in variant.stages.iter().zip(kinds) {
+            let resources = self.resources(declaration);
             drafts.push(Draft {
                 declaration,
                 kind,
-                stage: kind.and_then(|kind| self.params(declaration, kind)),
+                stage: kind.and_then(|kind| self.params(declaration, kind, &resources)),
+                resources,
                 seed: kind.map_or(0, |kind| self.seed(declaration, kind)),
                 inputs: Vec::new(),
                 parts: None,
+                keep: StageKeep::default(),
             });
         }
         // Only now: the outputs of a stage may depend on its params.
         let sources: Vec<Option<OutputPorts>> = drafts.iter().map(OutputPorts::of).collect();
-        for draft in &mut drafts {
+        for (draft, ports) in drafts.iter_mut().zip(&sources) {
+            draft.keep = self.keep(draft.declaration, ports.as_ref());
             if let Some(kind) = draft.kind {
                 let implied = draft.stage.as_ref().map(|(stage, _)| stage.implied_inputs()).unwrap_or_default();
                 draft.inputs = self.inputs(draft.declaration, kind, &implied, &sources);

@@ -1,13 +1,15 @@
 //! The params and the seed of a stage.
 
 use super::free_inputs::{self, FREE_INPUTS};
+use super::keep::KEEP_OUTPUTS;
+use super::resources::RESOURCES;
 use super::{Draft, DraftReader};
-use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, StageDeclaration, ValueData, nearest};
+use crate::config::{ConfigTable, ConfigValue, Diagnostic, ParamError, ParamProblem, Resources, StageDeclaration, ValueData, nearest};
 use crate::source::SOURCE;
 use crate::stage::{INPUT_PATHS, Kind, Stage};
 
 /// Fields of every stage.
-const COMMON_FIELDS: [&str; 3] = ["kind", "for", "seed"];
+const COMMON_FIELDS: [&str; 5] = ["kind", "for", "seed", KEEP_OUTPUTS, RESOURCES];
 
 /// The table of tasks, the only one whose entries a stage may change where it names them.
 const TASKS: &str = "tasks";
@@ -18,21 +20,32 @@ const LABEL: &str = "label";
 
 impl DraftReader<'_, '_> {
     /// The params as the kind reads them and as they are written; `None` when they are wrong, or incomplete after a reported error.
-    pub(super) fn params(&mut self, stage: &StageDeclaration, kind: &'static Kind) -> Option<(Box<dyn Stage>, ConfigValue)> {
+    pub(super) fn params(
+        &mut self,
+        stage: &StageDeclaration,
+        kind: &'static Kind,
+        resources: &Resources,
+    ) -> Option<(Box<dyn Stage>, ConfigValue)> {
         if !stage.broken.is_empty() {
             return None;
         }
         self.refuse_input_paths(stage, kind);
+        self.refuse_gpus(stage, kind);
         if self.refuse_source_in_place(stage, kind) {
             return None;
         }
-        let given_elsewhere = |field: &str| inputs(kind).any(|input| input == field) || kind.free && field == INPUT_PATHS;
+        let given_elsewhere =
+            |field: &str| inputs(kind).any(|input| input == field) || kind.free && field == INPUT_PATHS || kind.gpus == Some(field);
         let own = |field: &str| !COMMON_FIELDS.contains(&field) && !given_elsewhere(field);
         let fields = stage.fields.iter().filter(|(field, _)| own(field));
         let mut params: ConfigTable = fields
             .map(|(field, value)| (field.clone(), self.named(kind, field, value)))
             .collect();
         params.extend(free_inputs::input_paths(stage, kind));
+        if let Some(param) = kind.gpus.filter(|_| resources.gpus() > 0) {
+            let value = ConfigValue::from(serde_json::Value::from(resources.gpus()));
+            params.insert(param.to_owned(), value);
+        }
         let params = self.with_environment(kind, params);
         let params = self.with_command_files(kind, params);
         let params = ConfigValue::table(self.with_templates(kind, params), stage.origin.clone());
@@ -51,6 +64,16 @@ impl DraftReader<'_, '_> {
         if let Some(value) = stage.fields.get(INPUT_PATHS).filter(|_| kind.free) {
             let message = format!("no field `{INPUT_PATHS}` in stage `{}` ({})", stage.name, kind.name);
             let help = format!("the place of an input is written with it: `{FREE_INPUTS}.data = {{ from = \"…\", path = \"…\" }}`");
+            self.problems.push(Diagnostic::new(message).at(value.key_at()).help(help));
+        }
+    }
+
+    /// Reports the number of GPUs where it is given as a param.
+    fn refuse_gpus(&mut self, stage: &StageDeclaration, kind: &Kind) {
+        let given = kind.gpus.and_then(|param| Some((param, stage.fields.get(param)?)));
+        if let Some((param, value)) = given {
+            let message = format!("`{param}` of stage `{}` ({}) is part of its resources", stage.name, kind.name);
+            let help = format!("write `{RESOURCES} = {{ {param} = {} }}`", value.plain_text());
             self.problems.push(Diagnostic::new(message).at(value.key_at()).help(help));
         }
     }

@@ -116,11 +116,11 @@ impl<C: Clock> TensorBoard<C> {
             let file = folder.join(format!("{EVENT_FILE_PREFIX}.0.runner.curve"));
             outputs
                 .values()
-                .for_each(|digest| self.add_curve(&file, &self.store.object(digest)));
+                .for_each(|digest| self.add_curve(&file, &self.store.readable(digest)));
             self.files.remove(&file);
         }
         for (port, digest) in outputs {
-            self.add_scores(stage, port, &self.store.object(digest));
+            self.add_scores(stage, port, &self.store.readable(digest));
         }
     }
 

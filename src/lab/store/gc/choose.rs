@@ -1,20 +1,240 @@
 //! Decides which records and objects gc removes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
-use super::scan::{ExistingObjects, GcCandidate};
-use super::{GcPlan, GcRules};
+use super::scan::{CandidateOutput, ExistingObjects, GcCandidate};
+use super::{Burial, DeletedOutput, GcPlan, GcRules, Hold};
 use crate::hash::Digest;
 
 /// The most ancestors of a stage that count for its cost. More make no difference to a decision.
 const MAX_ANCESTORS: usize = 1000;
 
+/// An artifact that is not larger stays, as long as its record does: a tombstone takes as much room.
+const MIN_BYTES: u64 = 4096;
+
+/// What all records together say of an artifact.
+struct Shared {
+    hold: Hold,
+    /// The age of the youngest record that names it.
+    age: Duration,
+}
+
+/// Chooses artifacts to remove, each with a tombstone. The records stay.
+pub(super) fn delete(mut records: Vec<GcCandidate>, rules: &GcRules, objects: ExistingObjects, roots: &HashSet<Digest>) -> GcPlan {
+    let shared = shared(&records);
+    let may_go = |output: &CandidateOutput| {
+        let digest = &output.artifact.digest;
+        let is_large = objects.named.get(digest).is_some_and(|bytes| *bytes > MIN_BYTES);
+        is_large && shared.get(digest).is_some_and(|shared| shared.hold > Hold::Held)
+    };
+    // What has gone already has to be computed again with what follows from it.
+    for record in &mut records {
+        record.stays &= record
+            .outputs
+            .iter()
+            .all(|output| objects.named.contains_key(&output.artifact.digest));
+    }
+    set_costs(&mut records);
+    records.sort_by_cached_key(|record| {
+        let bytes: u64 = record
+            .outputs
+            .iter()
+            .filter(|output| may_go(output))
+            .map(|output| output.artifact.bytes)
+            .sum();
+        (Ratio(record.victim.cost / bytes.max(1) as f64), record.victim.key)
+    });
+    let mut chosen: HashMap<Digest, String> = HashMap::new();
+    let mut left: u64 = objects.named.values().sum::<u64>() + objects.orphans.values().sum::<u64>();
+    let limit = rules
+        .max_bytes
+        .into_iter()
+        .chain(rules.room.map(|room| left.saturating_sub(room)))
+        .min();
+    let mut choose = |output: &CandidateOutput, why: String, left: &mut u64| {
+        let digest = output.artifact.digest;
+        if !chosen.contains_key(&digest) {
+            *left = left.saturating_sub(objects.named.get(&digest).copied().unwrap_or(0));
+            chosen.insert(digest, why);
+        }
+    };
+    for output in records.iter().flat_map(|record| &record.outputs).filter(|output| may_go(output)) {
+        let Some(shared) = shared.get(&output.artifact.digest) else {
+            continue;
+        };
+        if shared.hold == Hold::Free {
+            choose(output, "its experiments do not wish to keep it".to_owned(), &mut left);
+        } else if rules.older_than.is_some_and(|limit| shared.age >= limit) {
+            choose(
+                output,
+                format!("older than {}", time(rules.older_than.unwrap_or_default())),
+                &mut left,
+            );
+        } else if rules.all {
+            choose(output, "not needed by what was to be kept".to_owned(), &mut left);
+        }
+    }
+    if let Some(limit) = limit {
+        for output in records.iter().flat_map(|record| &record.outputs).filter(|output| may_go(output)) {
+            if left <= limit {
+                break;
+            }
+            choose(output, "to make room".to_owned(), &mut left);
+        }
+    }
+    let wished_bytes = wished(&records, rules, &objects);
+    let mut plan = GcPlan {
+        wished_bytes,
+        ..orphans_of(objects.orphans, roots)
+    };
+    for (digest, bytes) in &objects.named {
+        if chosen.contains_key(digest) {
+            plan.objects.insert(*digest, *bytes);
+        } else {
+            plan.kept_bytes += bytes;
+        }
+    }
+    for mut record in records {
+        for output in &record.outputs {
+            // Once, where several records name it.
+            let Some(why) = chosen.remove(&output.artifact.digest) else {
+                continue;
+            };
+            let bytes = objects.named.get(&output.artifact.digest).copied().unwrap_or(0);
+            record.victim.bytes += bytes;
+            record.victim.outputs.push(DeletedOutput {
+                port: output.port.clone(),
+                digest: output.artifact.digest,
+                bytes,
+                why: why.clone(),
+            });
+            let burial = Burial {
+                artifact: output.artifact,
+                why,
+            };
+            plan.burials.insert(output.artifact.digest, burial);
+        }
+        if record.victim.outputs.is_empty() {
+            plan.kept_records += 1;
+        } else {
+            plan.victims.push(record.victim);
+        }
+    }
+    plan
+}
+
+/// Chooses records to remove, with the artifacts that no other record names.
+pub(super) fn forget(mut records: Vec<GcCandidate>, rules: &GcRules, objects: ExistingObjects, roots: &HashSet<Digest>) -> GcPlan {
+    for record in &mut records {
+        // A record with an output that must stay stays, or the output would be without one.
+        record.stays |= record.outputs.iter().any(|output| output.hold == Hold::Held);
+    }
+    set_costs(&mut records);
+    records.sort_by(|a, b| a.victim.cost.total_cmp(&b.victim.cost).then(a.victim.key.cmp(&b.victim.key)));
+    let wished_bytes = wished(&records, rules, &objects);
+    mark_victims(&mut records, rules, &objects);
+    let kept: HashSet<Digest> = records
+        .iter()
+        .filter(|record| !record.goes)
+        .flat_map(|record| record.outputs.iter().map(|output| output.artifact.digest))
+        .collect();
+    let mut plan = GcPlan {
+        forget: true,
+        wished_bytes,
+        ..orphans_of(objects.orphans, roots)
+    };
+    for record in records.iter().filter(|record| record.goes) {
+        let gone = record.outputs.iter().map(|output| output.artifact.digest);
+        plan.tombstones
+            .extend(gone.filter(|digest| !kept.contains(digest) && !objects.named.contains_key(digest)));
+    }
+    for (digest, bytes) in objects.named {
+        if kept.contains(&digest) {
+            plan.kept_bytes += bytes;
+        } else {
+            plan.objects.insert(digest, bytes);
+        }
+    }
+    for record in records {
+        if record.goes {
+            plan.victims.push(record.victim);
+        } else {
+            plan.kept_records += 1;
+        }
+    }
+    plan
+}
+
+/// What all records together say of each artifact.
+fn shared(records: &[GcCandidate]) -> HashMap<Digest, Shared> {
+    let mut shared: HashMap<Digest, Shared> = HashMap::new();
+    for record in records {
+        for output in &record.outputs {
+            let found = shared.entry(output.artifact.digest).or_insert(Shared {
+                hold: Hold::Free,
+                age: Duration::MAX,
+            });
+            found.hold = found.hold.min(output.hold);
+            found.age = found.age.min(record.victim.age);
+        }
+    }
+    shared
+}
+
+/// The bytes that rules or wishes of others would take, and that stay for an experiment's wish alone.
+fn wished(records: &[GcCandidate], rules: &GcRules, objects: &ExistingObjects) -> u64 {
+    if !rules.all && rules.older_than.is_none() && rules.max_bytes.is_none() {
+        return 0;
+    }
+    let mut counted = HashSet::new();
+    let held = records
+        .iter()
+        .filter(|record| rules.older_than.is_none_or(|limit| record.victim.age >= limit));
+    let held = held.flat_map(|record| &record.outputs).filter(|output| output.wished == Hold::Held);
+    let held = held.filter(|output| counted.insert(output.artifact.digest));
+    held.filter_map(|output| objects.named.get(&output.artifact.digest)).sum()
+}
+
+/// A plan with the objects that no record and no root names.
+fn orphans_of(orphans: BTreeMap<Digest, u64>, roots: &HashSet<Digest>) -> GcPlan {
+    let orphans: BTreeMap<Digest, u64> = orphans.into_iter().filter(|(digest, _)| !roots.contains(digest)).collect();
+    GcPlan {
+        orphans: orphans.len(),
+        objects: orphans,
+        ..GcPlan::default()
+    }
+}
+
+/// `30d`, `12h`: as it is given.
+fn time(duration: Duration) -> String {
+    crate::store::Keep::For(Duration::from_secs(duration.as_secs())).to_string()
+}
+
+/// A number by which records are sorted.
+#[derive(PartialEq)]
+struct Ratio(f64);
+
+impl Eq for Ratio {}
+
+impl Ord for Ratio {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Ratio {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 /// Sets what it costs to compute each record again: its own seconds, and those of all ancestors that need not stay.
-pub(super) fn set_costs(records: &mut [GcCandidate]) {
+fn set_costs(records: &mut [GcCandidate]) {
     let mut makers: HashMap<Digest, usize> = HashMap::new();
     for (index, record) in records.iter().enumerate() {
-        for artifact in &record.outputs {
-            let maker = makers.entry(artifact.digest).or_insert(index);
+        for output in &record.outputs {
+            let maker = makers.entry(output.artifact.digest).or_insert(index);
             // If several stages gave the same artifact, one that stays keeps it.
             if record.stays {
                 *maker = index;
@@ -40,15 +260,15 @@ pub(super) fn set_costs(records: &mut [GcCandidate]) {
 }
 
 /// Marks the records that go. `records` must be sorted by cost, the cheapest first.
-pub(super) fn mark_victims(records: &mut [GcCandidate], rules: &GcRules, objects: &ExistingObjects) {
+fn mark_victims(records: &mut [GcCandidate], rules: &GcRules, objects: &ExistingObjects) {
     let mut names: HashMap<Digest, usize> = HashMap::new();
-    for artifact in records.iter().flat_map(|record| &record.outputs) {
-        *names.entry(artifact.digest).or_default() += 1;
+    for output in records.iter().flat_map(|record| &record.outputs) {
+        *names.entry(output.artifact.digest).or_default() += 1;
     }
     let mut bytes_left = objects.named.values().sum::<u64>() + objects.orphans.values().sum::<u64>();
     let mut mark = |record: &mut GcCandidate| {
         record.goes = true;
-        for artifact in &record.outputs {
+        for CandidateOutput { artifact, .. } in &record.outputs {
             let count = names.entry(artifact.digest).or_default();
             *count -= 1;
             if *count == 0 {
@@ -70,35 +290,4 @@ pub(super) fn mark_victims(records: &mut [GcCandidate], rules: &GcRules, objects
         }
         bytes_left = bytes_left.saturating_sub(mark(record));
     }
-}
-
-/// Lists the marked records, and the objects that no other record and no root names.
-pub(super) fn gc_plan(records: Vec<GcCandidate>, objects: ExistingObjects, roots: &HashSet<Digest>) -> GcPlan {
-    let kept: HashSet<Digest> = records
-        .iter()
-        .filter(|record| !record.goes)
-        .flat_map(|record| record.outputs.iter().map(|artifact| artifact.digest))
-        .collect();
-    let orphans = objects.orphans.into_iter().filter(|(digest, _)| !roots.contains(digest));
-    let orphans: BTreeMap<Digest, u64> = orphans.collect();
-    let mut plan = GcPlan {
-        orphans: orphans.len(),
-        objects: orphans,
-        ..GcPlan::default()
-    };
-    for (digest, bytes) in objects.named {
-        if kept.contains(&digest) {
-            plan.kept_bytes += bytes;
-        } else {
-            plan.objects.insert(digest, bytes);
-        }
-    }
-    for record in records {
-        if record.goes {
-            plan.victims.push(record.victim);
-        } else {
-            plan.kept_records += 1;
-        }
-    }
-    plan
 }

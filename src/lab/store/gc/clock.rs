@@ -8,7 +8,7 @@ use crate::store::{Store, StoreError};
 
 impl Store {
     /// The current time. In a store that may only be read, where nothing can be removed either, it is that of this machine.
-    pub(super) fn now(&self) -> Result<SystemTime, StoreError> {
+    pub(in crate::store) fn now(&self) -> Result<SystemTime, StoreError> {
         let tmp = self.root.join("tmp");
         let time = || tempfile::tempfile_in(&tmp)?.metadata()?.modified();
         let read_only = [

@@ -8,6 +8,8 @@ use crate::store::{Artifact, Outputs, Protection, Record};
 
 const DAY: Duration = Duration::from_secs(86400);
 
+mod deleting;
+
 /// Puts a stage with these inputs into the store, which took `seconds`, `days` ago.
 fn stage(store: &Store, name: &str, seconds: f64, inputs: &[Digest], days: u32) -> Artifact {
     let workspace = store.workspace().unwrap();
@@ -36,8 +38,12 @@ fn rules() -> GcRules {
         objects: HashSet::new(),
         older_than: None,
         max_bytes: None,
+        room: None,
         all: false,
+        forget: true,
         grace: Duration::from_secs(3600),
+        is_result: |_, _, port| port == "scores",
+        kept_files: &["curve"],
     }
 }
 

@@ -9,8 +9,11 @@ use super::RemoteError;
 use crate::hash::Digest;
 use crate::store::{Artifact, Store, atomic, copy};
 
-/// The bytes of the record under `key`, or `None` if there is none.
+/// The bytes of the record under `key`, or `None` if there is none. A record of which gc has deleted an output there is none for others.
 pub(super) fn record(folder: &Store, key: &Digest) -> Result<Option<Bytes>, RemoteError> {
+    if folder.has_deleted(key) {
+        return Ok(None);
+    }
     match std::fs::read(folder.record_path(key)) {
         Ok(bytes) => Ok(Some(bytes.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -29,6 +29,8 @@ pub struct PushSummary {
     pub new: usize,
     /// Stages whose outputs were accepted by hand, which are never sent.
     pub accepted: usize,
+    /// Stages with an output that gc deleted: a remote has a record only with all its outputs.
+    pub deleted: usize,
     /// The size of the objects that were sent.
     pub bytes: u64,
     /// The reasons why the others are missing, each once.
@@ -54,11 +56,13 @@ impl Remotes {
     pub fn push(&self, store: &Store, keys: &[Digest], tick: &mut dyn FnMut(u64)) -> PushSummary {
         let before = self.0.sent.load(Ordering::Relaxed);
         let own: Vec<Digest> = keys.iter().copied().filter(|key| !store.is_accepted(key)).collect();
+        let whole: Vec<Digest> = own.iter().copied().filter(|key| !store.has_deleted(key)).collect();
         let mut pushed = PushSummary {
             accepted: keys.len() - own.len(),
+            deleted: own.len() - whole.len(),
             ..PushSummary::default()
         };
-        let keys = own.as_slice();
+        let keys = whole.as_slice();
         // By stage: whether every remote has it so far, and whether it was new to one.
         let mut stages = vec![(true, false); keys.len()];
         for remote in self.0.remotes.iter().filter(|remote| remote.settings.writes) {
