@@ -98,7 +98,7 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
         Box::new(StatusFile::new(
             store.clone(),
             options.run.clone(),
-            order(args),
+            order(args, &plan.dag.experiment),
             SystemClock::start(),
         )),
         Box::new(StopRequests(options.requests.clone(), Arc::clone(&interrupts))),
@@ -303,12 +303,13 @@ impl CommandHints for ExperimentArgs {
 }
 
 /// What is run, for those who look on.
-fn order(args: &RunArgs) -> RunOrder {
+fn order(args: &RunArgs, experiment: &str) -> RunOrder {
     let mut command = args.experiment.command("run");
     command.extend(args.selection.stages.iter().map(|stage| format!(" {}", shell_word(stage))));
     let variants = args.selection.variants.iter().map(|(axis, value)| format!("{axis}={value}"));
     command.extend(variants.map(|variant| format!(" --variant {}", shell_word(&variant))));
     RunOrder {
+        experiment: experiment.to_owned(),
         file: whole_path(&args.experiment.file),
         command,
     }

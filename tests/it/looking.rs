@@ -329,7 +329,7 @@ fn one_stage_is_cancelled_and_the_rest_goes_on() {
 fn a_stage_that_waits_is_taken_out() {
     let lab = lab();
     let run = lab.start("run x.toml");
-    wait_for(&lab, "waiting", |run| is_slow_alone(run));
+    wait_for(&lab, "waiting", is_slow_alone);
     assert!(
         lab.stdout("cancel x.toml after", 0)
             .contains("`after`, which had not begun, is taken out")

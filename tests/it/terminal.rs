@@ -368,6 +368,8 @@ struct Screen {
     rows: Vec<(String, bool)>,
     /// The row of the cursor.
     at: usize,
+    /// Whether a line that does not fit is broken, and not cut.
+    breaks: bool,
 }
 
 impl Screen {
@@ -376,6 +378,7 @@ impl Screen {
             columns,
             rows: vec![(String::new(), false)],
             at: 0,
+            breaks: true,
         }
     }
 
@@ -391,8 +394,11 @@ impl Screen {
                 '\r' => {}
                 '\n' => self.down(false),
                 shown => {
-                    if self.rows[self.at].0.chars().count() == self.columns {
+                    let is_full = self.rows[self.at].0.chars().count() == self.columns;
+                    if is_full && self.breaks {
                         self.down(true);
+                    } else if is_full {
+                        self.rows[self.at].0.pop();
                     }
                     self.rows[self.at].0.push(shown);
                 }
@@ -412,6 +418,8 @@ impl Screen {
         match sequence {
             "A" => self.at = self.at.checked_sub(1).expect("the cursor leaves the screen"),
             "2K" => self.rows[self.at] = (String::new(), false),
+            "?7l" => self.breaks = false,
+            "?7h" => self.breaks = true,
             colour => assert!(colour.ends_with('m'), "an unknown sequence: {colour:?}"),
         }
     }
@@ -470,7 +478,7 @@ impl<I: Iterator<Item = char>> TakeSequence for I {
 const HALF_DONE: &str = r#"
 [stages.fit-a-large-model]
 kind = "command"
-run = ["sh", "-c", "p() { echo \"{\\\"done\\\": $1, \\\"total\\\": 100}\" >> $RUNNER_PROGRESS; sleep 0.3; }; p 10; p 30; p 50; while [ ! -e HERE/go ]; do sleep 0.05; done; echo hi > $RUNNER_OUTPUT_X"]
+run = ["sh", "-c", "p() {{ echo \"{{\\\"done\\\": $1, \\\"total\\\": 100}}\" >> $RUNNER_PROGRESS; sleep 0.3; }}; p 10; p 30; p 50; while [ ! -e HERE/go ]; do sleep 0.05; done; echo hi > $RUNNER_OUTPUT_X"]
 outputs = { x = "file" }
 [stages.next]
 kind = "command"

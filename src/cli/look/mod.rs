@@ -119,7 +119,7 @@ impl Runs {
     pub(super) fn alive_or_last(&self) -> Result<Vec<FoundRun>, CliError> {
         let mut found = self.found();
         let Some(last) = found.pop() else {
-            return Err(CliError::NothingSelected(self.none("no run")));
+            return Err(CliError::NothingSelected(self.none("")));
         };
         found.push(last.clone());
         found.retain(FoundRun::is_alive);
@@ -134,8 +134,7 @@ impl Runs {
         let mut alive = self.found();
         alive.retain(FoundRun::is_alive);
         match alive.len() {
-            0 => Err(CliError::NothingSelected(self.none("no run goes on"))),
-            1 => alive.pop().ok_or_else(|| CliError::NothingSelected(self.none("no run goes on"))),
+            0 | 1 => alive.pop().ok_or_else(|| CliError::NothingSelected(self.none(" goes on"))),
             count => {
                 let of = |run: &FoundRun| format!("{} of {}", run.status.run, run.status.order.file.display());
                 let listed: Vec<String> = alive.iter().take(5).map(of).collect();
@@ -148,14 +147,14 @@ impl Runs {
         }
     }
 
-    /// `no run of x.toml in cache: …`.
-    fn none(&self, what: &str) -> String {
+    /// `no run of x.toml goes on in cache; …`.
+    fn none(&self, does: &str) -> String {
         let of = match (&self.run, &self.experiment) {
             (Some(run), _) => format!(" of the name {run}"),
             (None, Some(experiment)) => format!(" of {}", experiment.file.display()),
             (None, None) => String::new(),
         };
         let store = self.store.folder().display();
-        format!("{what}{of} in {store}; `runner run` begins one, `--store` names another store")
+        format!("no run{of}{does} in {store}; `runner run` begins one, `--store` names another store")
     }
 }

@@ -71,7 +71,7 @@ fn as_json(run: &FoundRun) -> Value {
     let FoundRun { status, state, now } = run;
     let waiting = &status.waiting;
     json!({
-        "run": status.run, "experiment": status.experiment, "file": status.order.file, "command": status.order.command,
+        "run": status.run, "experiment": status.order.experiment, "file": status.order.file, "command": status.order.command,
         "state": word(*state), "interrupted": status.interrupted,
         "host": status.holder.host(), "process": status.holder.process(),
         "begun": status.begun, "time": status.time, "now": now,

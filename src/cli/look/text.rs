@@ -50,7 +50,7 @@ fn title(run: &FoundRun, columns: usize) -> LiveLine {
                 is_least: status.waiting.unknown > 0,
                 ran,
             };
-            let experiment = shortened(&status.experiment, (columns / 3).max(8));
+            let experiment = shortened(&status.order.experiment, (columns / 3).max(8));
             let stops = if status.interrupted { "stops; " } else { "" };
             let room = columns.saturating_sub(experiment.chars().count() + 2 + stops.len());
             return LiveLine {
@@ -75,7 +75,7 @@ fn title(run: &FoundRun, columns: usize) -> LiveLine {
         named(counts.cancelled, "cancelled"),
         named(counts.skipped, "not tried"),
     ];
-    let experiment = shortened(&status.experiment, (columns / 3).max(8));
+    let experiment = shortened(&status.order.experiment, (columns / 3).max(8));
     let text = joined(&format!("{experiment}: "), parts.into_iter().flatten(), columns);
     LiveLine { text, color: Some(color) }
 }
@@ -164,4 +164,128 @@ fn waiting_line(stage: &WaitingStage, columns: usize) -> String {
     let name = shortened(&stage.stage.to_string(), (room * 3 / 5).clamp(8, MAX_NAME));
     let awaited = shortened(&stage.awaited, room.saturating_sub(name.chars().count()).max(8));
     format!("  {name}{words}{awaited}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lab::event::{Queue, StageName, WaitReason};
+    use lab::runs::{RunOrder, RunStatus, StageCounts};
+
+    fn stage(name: &str) -> StageName {
+        StageName {
+            name: name.to_owned(),
+            variant: [("seed".to_owned(), "1".to_owned())].into(),
+        }
+    }
+
+    fn status() -> RunStatus {
+        let progress = Progress {
+            done: 1200,
+            total: 3500,
+            unit: "steps".to_owned(),
+            readings: [("loss".to_owned(), 0.0312)].into(),
+        };
+        let waiting = |name: &str, why, awaited: &str| WaitingStage {
+            stage: stage(name),
+            why,
+            awaited: awaited.to_owned(),
+        };
+        let mut first = vec![waiting("full", WaitReason::Turn, "a free job")];
+        first.extend((0..12).map(|k| waiting(&format!("score[{k}]"), WaitReason::Inputs, "standard[1] (seed=1)")));
+        RunStatus {
+            run: "20261130-195559-4711".to_owned(),
+            order: RunOrder {
+                experiment: "addition".to_owned(),
+                ..RunOrder::default()
+            },
+            holder: serde_json::from_str(r#"{"host": "lab7", "process": 4711}"#).unwrap(),
+            begun: 1000.0,
+            time: 1190.0,
+            jobs: 2,
+            threads: 1,
+            counts: StageCounts {
+                stages: 40,
+                done: 12,
+                cached: 3,
+                ran: 8,
+                failed: 1,
+                ..StageCounts::default()
+            },
+            running: vec![RunningStage {
+                stage: stage("standard[1]"),
+                since: 1160.0,
+                log: "log".into(),
+                progress: Some(progress),
+                left: Some(131.0),
+                ..RunningStage::default()
+            }],
+            waiting: Queue {
+                turn: 3,
+                inputs: 24,
+                first,
+                left: Some(841.0),
+                ..Queue::default()
+            },
+            ..RunStatus::default()
+        }
+    }
+
+    fn shown(state: RunState, columns: usize) -> String {
+        let memory = Memory::from([("log".into(), 512_000_000)]);
+        let run = FoundRun {
+            status: status(),
+            state,
+            now: 1191.0,
+        };
+        let lines = lines(&run, &memory, columns, false);
+        assert!(lines.iter().all(|line| line.text.chars().count() <= columns), "{lines:#?}");
+        lines.into_iter().map(|line| line.text + "\n").collect()
+    }
+
+    #[test]
+    fn a_run_fits_wide_and_narrow_terminals() {
+        insta::assert_snapshot!(shown(RunState::Alive, 80), @r"
+        addition: 12 of 40 stages, 1 running, 1 failed, 14m00s left, 3m11s
+          20261130-195559-4711, process 4711 on lab7, 2 at once, 1 thread, 512.0 MB
+          ━━━━──────── standard[1] (seed=1)  34 %  2m10s left  1200/3500 steps, 31.0s
+          full (seed=1)  waits for a free job
+          score[0] (seed=1)  waits for standard[1] (seed=1)
+          score[1] (seed=1)  waits for standard[1] (seed=1)
+          score[2] (seed=1)  waits for standard[1] (seed=1)
+          score[3] (seed=1)  waits for standard[1] (seed=1)
+          score[4] (seed=1)  waits for standard[1] (seed=1)
+          score[5] (seed=1)  waits for standard[1] (seed=1)
+          score[6] (seed=1)  waits for standard[1] (seed=1)
+          19 more wait; of all, 3 for their turn, 24 for inputs
+        ");
+        insta::assert_snapshot!(shown(RunState::Alive, 40), @r"
+        addition: 12/40, 1 failed, 14m00s left
+          20261130-195559-4711
+          standard[1] (seed=1) 34 % 2m10s left
+          full (seed=1)  for a free job
+          score[0] (seed=1)  for standa…seed=1)
+          score[1] (seed=1)  for standa…seed=1)
+          score[2] (seed=1)  for standa…seed=1)
+          score[3] (seed=1)  for standa…seed=1)
+          score[4] (seed=1)  for standa…seed=1)
+          score[5] (seed=1)  for standa…seed=1)
+          score[6] (seed=1)  for standa…seed=1)
+          19 more wait; of all, 3 for their turn
+        ");
+    }
+
+    #[test]
+    fn a_run_that_is_over_says_how() {
+        let first = |state| shown(state, 80).lines().next().unwrap_or_default().to_owned();
+        assert_eq!(
+            first(RunState::Killed),
+            "addition: was killed after 3m11s, 40 stages, 3 cached, 8 ran, 1 failed"
+        );
+        assert_eq!(
+            first(RunState::Ended(RunEnd::Failed)),
+            "addition: failed after 3m11s, 40 stages, 3 cached, 8 ran, 1 failed"
+        );
+        assert_eq!(shown(RunState::Ended(RunEnd::Error), 40).lines().count(), 3);
+    }
 }

@@ -9,13 +9,18 @@ use crate::text::{Color, Paint};
 /// The size of a terminal that does not know its own: columns and rows.
 const USUAL_SIZE: (usize, usize) = (80, 24);
 
+/// Tells a terminal to cut lines that do not fit, and to break them again.
+const NO_BREAKS: &str = "\x1b[?7l";
+const BREAKS: &str = "\x1b[?7h";
+
 /// Asks a terminal for its size: columns and rows, 0 where it does not know.
 pub type AskSize = fn() -> (usize, usize);
 
 /// The last lines of a terminal, which are drawn again and again.
 ///
 /// The cursor stands below them. When the terminal is made narrower, it breaks the lines that no longer fit; the rows that they take then
-/// are counted, so that nothing is left behind.
+/// are counted, so that nothing is left behind. Some terminals tell of their size a moment later: what is drawn in between removes as many
+/// rows as it adds, so that the count still holds.
 pub struct LiveArea<W> {
     out: Option<W>,
     paint: Paint,
@@ -79,10 +84,13 @@ impl<W: Write> LiveArea<W> {
         }
         let mut text = self.erased(columns + 1);
         text += &paint.finish(above);
+        // Lines are not broken while they are drawn: the terminal may be narrower by now than it has told.
+        text += if lines.is_empty() { "" } else { NO_BREAKS };
         for line in &lines {
             text += &line.color.map_or_else(|| line.text.clone(), |color| paint.paint(color, &line.text));
             text.push('\n');
         }
+        text += if lines.is_empty() { "" } else { BREAKS };
         self.drawn = lines;
         let Some(out) = &mut self.out else { return };
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
@@ -92,9 +100,13 @@ impl<W: Write> LiveArea<W> {
 
     /// What removes the lines on the screen, which has so many columns.
     fn erased(&self, columns: usize) -> String {
-        // Row by row: some terminals keep in their history what is cleared as a whole screen.
+        if self.drawn.is_empty() {
+            return String::new();
+        }
         let rows = self.drawn.iter().map(|line| line.rows(columns)).sum();
-        "\x1b[A\x1b[2K".repeat(rows)
+        // Row by row, since some terminals keep in their history what is cleared as a whole screen. What a person typed stands in the row of
+        // the cursor: `^C`.
+        format!("\r\x1b[2K{}", "\x1b[A\x1b[2K".repeat(rows))
     }
 }
 
@@ -163,14 +175,15 @@ mod tests {
         assert_eq!(
             *written.0.borrow(),
             [
-                "one\na line of more than\n",
-                "UPUPsaid\ntwo\n",
-                "UP数数数数数数数数数x\n",
-                "UPUPthree\n",
-                "UP2\n3\n4\n",
-                "UPUPUPend\n",
+                "DRAWone\na line of more than\nDRAWN",
+                "CLEARUPUPsaid\nDRAWtwo\nDRAWN",
+                "CLEARUPDRAW数数数数数数数数数x\nDRAWN",
+                "CLEARUPUPDRAWthree\nDRAWN",
+                "CLEARUPDRAW2\n3\n4\nDRAWN",
+                "CLEARUPUPUPend\n",
             ]
-            .map(|text| text.replace("UP", "\x1b[A\x1b[2K"))
+            .map(|text| text.replace("CLEAR", "\r\x1b[2K").replace("UP", "\x1b[A\x1b[2K"))
+            .map(|text| text.replace("DRAWN", BREAKS).replace("DRAW", NO_BREAKS))
         );
     }
 }

@@ -100,14 +100,7 @@ impl<C: Clock> StatusFile<C> {
     /// An event about the run as a whole.
     fn run_event(&mut self, event: &Event) {
         match event {
-            Event::RunStarted {
-                experiment,
-                stages,
-                jobs,
-                threads,
-                ..
-            } => {
-                experiment.clone_into(&mut self.status.experiment);
+            Event::RunStarted { stages, jobs, threads, .. } => {
                 self.status.counts.stages = *stages;
                 (self.status.jobs, self.status.threads) = (*jobs, *threads);
             }

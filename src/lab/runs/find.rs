@@ -36,7 +36,7 @@ impl FoundRun {
     /// Whether it is of this file. On another host or in another container the file may have another path: there, it is known by the name
     /// of the experiment.
     pub fn is_of(&self, file: &Path, experiment: &str) -> bool {
-        self.status.order.file == file || (!self.status.holder.is_here() && self.status.experiment == experiment)
+        self.status.order.file == file || (!self.status.holder.is_here() && self.status.order.experiment == experiment)
     }
 }
 
@@ -61,7 +61,7 @@ pub fn find_one(store: &Store, run: &str) -> Option<FoundRun> {
     let now = if status.holder.is_here() && state == RunState::Alive {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
     } else if state == RunState::Alive {
-        status.time + told.age.as_secs_f64()
+        status.time + told.age().as_secs_f64()
     } else {
         status.time
     };

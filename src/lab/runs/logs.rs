@@ -50,7 +50,7 @@ pub fn found_log(
     let running = alive.flat_map(|found| found.status.running.into_iter().map(move |stage| (found.status.run.clone(), stage)));
     let mut this = running.filter(|(_, running)| running.stage == *stage && !running.log.as_os_str().is_empty());
     if let Some((run, running)) = this.next() {
-        let path = running.log;
+        let path = in_store(store, &run, running.log);
         return Some(FoundLog {
             path,
             run,
@@ -80,13 +80,15 @@ fn started(store: &Store, run: &str, fits: impl Fn(&str, &StageName, &Digest) ->
             _ => {}
         }
     }
-    // The store may have been moved since.
-    let path: PathBuf = last?;
-    let moved = store.run_path(run).join(path.file_name()?);
-    let path = if moved.exists() { moved } else { path };
     Some(FoundLog {
-        path,
+        path: in_store(store, run, last?),
         run: run.to_owned(),
         is_running: false,
     })
+}
+
+/// Where a log of a run is now: the store may have been moved since, and on another host it may have another path.
+fn in_store(store: &Store, run: &str, log: PathBuf) -> PathBuf {
+    let here = log.file_name().map(|name| store.run_path(run).join(name));
+    here.filter(|path| path.exists()).unwrap_or(log)
 }

@@ -11,6 +11,8 @@ use crate::store::RunHolder;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunOrder {
+    /// The experiment's name.
+    pub experiment: String,
     /// The experiment's file, as a whole path.
     pub file: PathBuf,
     /// The command, ready for a shell.
@@ -23,7 +25,6 @@ pub struct RunOrder {
 pub struct RunStatus {
     /// The run's name: its folder in the store.
     pub run: String,
-    pub experiment: String,
     #[serde(flatten)]
     pub order: RunOrder,
     /// Its process.

@@ -32,8 +32,7 @@ pub struct RunFile {
 #[derive(Clone, Debug)]
 pub struct RunFileText {
     pub bytes: Vec<u8>,
-    /// How long ago that was, by the clock of the file server.
-    pub age: Duration,
+    tmp: PathBuf,
     path: PathBuf,
 }
 
@@ -52,12 +51,8 @@ impl Store {
     /// What the run `run` has told last; `None` if it has told nothing.
     pub fn read_run_file(&self, run: &str) -> Option<RunFileText> {
         let path = self.run_path(run).join(STATUS);
-        let bytes = std::fs::read(&path).ok()?;
-        // In a store that may only be read, the clock of this host stands for that of the file server.
-        let age = tmp::age(&self.root.join("tmp"), &path)
-            .or_else(|_| own_age(&path))
-            .unwrap_or_default();
-        Some(RunFileText { bytes, age, path })
+        let (bytes, tmp) = (std::fs::read(&path).ok()?, self.root.join("tmp"));
+        Some(RunFileText { bytes, tmp, path })
     }
 
     /// The folder of a run, whether it exists or not.
@@ -100,6 +95,15 @@ fn own_age(path: &Path) -> io::Result<Duration> {
     Ok(std::time::SystemTime::now().duration_since(modified).unwrap_or_default())
 }
 
+impl RunFileText {
+    /// How long ago the run has told this, by the clock of the file server.
+    pub fn age(&self) -> Duration {
+        let age = tmp::age(&self.tmp, &self.path);
+        // In a store that may only be read, the clock of this host stands for that of the file server.
+        age.or_else(|_| own_age(&self.path)).unwrap_or_default()
+    }
+}
+
 impl RunFile {
     /// Replaces what the run tells. It is not synced: a power failure ends the run too.
     ///
@@ -107,11 +111,6 @@ impl RunFile {
     /// If it cannot be written. Then the file is as before.
     pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
         atomic::write_unsynced(&self.tmp, &self.path, bytes)
-    }
-
-    /// Whether the run's folder is still there: gc may have removed it.
-    pub fn exists(&self) -> bool {
-        self.path.exists()
     }
 }
 
@@ -166,7 +165,7 @@ mod tests {
             .set_modified(past)
             .unwrap();
         assert!(!store.is_run_alive(&elsewhere, &told));
-        assert!(store.read_run_file("a").unwrap().age >= super::super::lease::LEASE_EXPIRY);
+        assert!(store.read_run_file("a").unwrap().age() >= super::super::lease::LEASE_EXPIRY);
     }
 
     #[test]

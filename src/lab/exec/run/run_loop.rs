@@ -320,6 +320,11 @@ impl<'a> RunLoop<'a> {
             self.finished(index, running.key, failure.seconds, outputs);
             return;
         }
+        // Somebody has asked it to end while its inputs were checked.
+        if self.cancelled.remove(&index) {
+            self.end_cancelled(index, failure.seconds);
+            return;
+        }
         if let Ok(InputCheck::Lost(lost)) = self.stages.check_inputs(index) {
             let times = self.damaged.entry(index).or_default();
             *times += 1;
