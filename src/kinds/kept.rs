@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use lab::stage::PortType;
+use lab::stage::{Kind, PortType};
 
 /// The names of files in the folder of an artifact that reports read, beside the artifacts that are results: the metrics themselves, and the
 /// curves and the summary of the validation of a model.
@@ -10,8 +10,8 @@ pub const KEPT_FILES: &[&str] = &["metrics.json", "training.jsonl", "validation.
 
 /// Whether the output `port` of a stage of this kind is a result: what a report shows as it is, and what a server said, which nobody can
 /// have again. Of an unknown kind, every output may be a result.
-pub fn is_result(kind: &str, params: &Value, port: &str) -> bool {
-    let Some(kind) = crate::kinds().iter().find(|known| known.name == kind) else {
+pub(crate) fn is_result(kinds: &[&'static Kind], kind: &str, params: &Value, port: &str) -> bool {
+    let Some(kind) = kinds.iter().find(|known| known.name == kind) else {
         return true;
     };
     if params.get("served").is_some_and(|served| !served.is_null()) {
@@ -34,6 +34,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn is_result(kind: &str, params: &Value, port: &str) -> bool {
+        super::is_result(crate::kinds(), kind, params, port)
+    }
 
     #[test]
     fn what_a_report_shows_is_a_result() {

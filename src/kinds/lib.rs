@@ -38,7 +38,7 @@ mod train;
 pub use command::python_version;
 #[cfg(fuzzing)]
 pub use endpoint::fuzzing as server;
-pub use kept::{KEPT_FILES, is_result};
+pub use kept::KEPT_FILES;
 pub use model_prompt::model_prompt;
 pub use selection::known_questions::{KnownQuestion, KnownQuestions, Overlap, TestSet, overlaps};
 pub use task_table::TaskTable;
@@ -50,6 +50,12 @@ use learn::engine::{self, Dtype, Engine};
 /// Refuses a number format that the engine does not support, before anything runs.
 fn check_numbers(engine: Engine, dtype: Dtype) -> Result<(), ParamError> {
     engine::check_dtype(engine, dtype).map_err(|error| ParamError::new("dtype", error.to_string()))
+}
+
+/// Whether an output of a stage is a result: by the name of the kind, the params in the key, and the port. gc leaves results alone where
+/// nobody wishes anything else.
+pub fn is_result(kind: &str, params: &serde_json::Value, port: &str) -> bool {
+    kept::is_result(kinds(), kind, params, port)
 }
 
 /// The table of kinds, by name.
