@@ -278,10 +278,11 @@ fn after_gc_of_all_models_the_report_is_the_same_and_only_what_is_needed_runs() 
     assert_eq!(count(&lab.summary("run x.toml", 0), "ran"), 0, "everything is a hit");
     lab.stdout("cache verify", 0);
 
-    // A further iteration trains on what is there.
+    // A further iteration trains on what is there. (What comes out as before is not computed again.)
     let more = lab.summary("run x.toml --set iterations=2", 0);
-    assert_eq!((count(&more, "ran"), count(&more, "failed")), (7, 0), "{more}");
-    assert_eq!(deleted(&lab, "x.toml").0, models);
+    assert_eq!(count(&more, "failed"), 0, "{more}");
+    assert!((1..=7).contains(&count(&more, "ran")), "{more}");
+    assert_eq!(deleted(&lab, "x.toml").0, models, "none of the old models was computed again");
 
     // Other scores need the old models.
     let other = "x.toml --set stages.score[k].max_tokens=13";
@@ -331,9 +332,10 @@ fn the_strongest_wish_of_all_experiments_wins() {
             .collect::<Vec<_>>()
     };
     assert!(stages(&json(&lab.stdout(asked, 0))).contains(&"standard[0]".to_owned()));
+    let rate = "learning_rate = \"{rate}\"\n";
     lab.write(
         "y.toml",
-        &format!("{LOOP}\n[stages.\"standard[0]\"]\nkeep_outputs = {{ model = \"always\" }}\n"),
+        &LOOP.replace(rate, &format!("{rate}keep_outputs = {{ model = \"always\" }}\n")),
     );
     assert_eq!(count(&lab.summary("run y.toml", 0), "ran"), 0, "it is in no key");
     let listed = json(&lab.stdout(asked, 0));
@@ -401,7 +403,7 @@ fn a_deleted_artifact_comes_back_from_a_remote() {
     assert!(events.contains("\"brought\""));
 }
 
-/// `a` writes what nobody can foresee; `b` copies it. `c` needs both.
+/// `a` writes what nobody can foresee; `b` adds a line to it. `c` needs both.
 const CHANCE: &str = r#"
 [stages.a]
 kind    = "command"
@@ -411,7 +413,7 @@ keep_outputs = "never"
 
 [stages.b]
 kind    = "command"
-run     = ["sh", "-c", "cat $RUNNER_INPUT_D > $RUNNER_OUTPUT_X"]
+run     = ["sh", "-c", "cat $RUNNER_INPUT_D > $RUNNER_OUTPUT_X; echo b >> $RUNNER_OUTPUT_X"]
 inputs  = { d = "a" }
 outputs = { x = "file" }
 "#;
@@ -419,7 +421,7 @@ outputs = { x = "file" }
 const CHANCE_COMPARED: &str = r#"
 [stages.c]
 kind    = "command"
-run     = ["sh", "-c", "cmp $RUNNER_INPUT_D $RUNNER_INPUT_E && echo same > $RUNNER_OUTPUT_X"]
+run     = ["sh", "-c", "head -c 9000 $RUNNER_INPUT_E | cmp - $RUNNER_INPUT_D && echo same > $RUNNER_OUTPUT_X"]
 inputs  = { d = "a", e = "b" }
 outputs = { x = "file" }
 "#;

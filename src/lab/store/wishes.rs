@@ -1,8 +1,9 @@
 //! What experiments wish to keep, in `wishes/`: one file for each experiment, written by its runs.
 //!
 //! The first line says whose file it is, as JSON. Each further line is about one stage: its key, when a run of the experiment last had it
-//! (in seconds since 1970, rounded down to the hour), `open` or `done`, and its [`StageKeep`]s. A stage is open as long as a stage of the
-//! experiment that uses its outputs has not run. A file is replaced as a whole, by its own experiment alone, so no wish is lost where
+//! (in seconds since 1970, rounded down to the hour), `open`, `part` or `done`, and its [`StageKeep`]s. A stage is open as long as a stage
+//! of the experiment that uses its outputs has not run. It is `part` where only a part of the experiment was run, without such a stage:
+//! then it counts as open until any stage in the store has read the output. A file is replaced as a whole, by its own experiment alone, so no wish is lost where
 //! several experiments or hosts use one store; what an artifact's experiments wish is put together when gc asks.
 
 use std::collections::{BTreeMap, HashMap};
@@ -47,11 +48,18 @@ struct Head {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageWish {
     pub key: Digest,
-    /// Whether a stage that uses its outputs has not run; `None` if the run did not look at all of these: then it is as before, and open
-    /// where nothing is known.
+    /// Whether a stage that uses its outputs has not run; `None` if the run did not look at all of these.
     pub open: Option<bool>,
     /// What [`super::keep_text`] gives.
     pub keep: String,
+}
+
+/// Whether the stages have run that use a stage's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Users {
+    Open,
+    Part,
+    Done,
 }
 
 /// One line of a file.
@@ -59,7 +67,7 @@ pub struct StageWish {
 struct Wish {
     wisher: usize,
     used: u64,
-    open: bool,
+    users: Users,
     keep: Vec<StageKeep>,
 }
 
@@ -77,6 +85,8 @@ pub(super) struct OutputFacts<'a> {
     pub(super) key: &'a Digest,
     pub(super) port: &'a str,
     pub(super) is_result: bool,
+    /// Whether a record in the store has it as an input.
+    pub(super) is_read: bool,
     /// The age of the record.
     pub(super) age: Duration,
     /// What the run wished that made it.
@@ -97,7 +107,8 @@ impl Wishes {
         let mut held = Hold::Free;
         for wish in wishes {
             let unused = Duration::from_secs(self.now.saturating_sub(wish.used));
-            let is_waited_for = wish.open && unused < OPEN_FOR;
+            let is_open = wish.users == Users::Open || wish.users == Users::Part && !output.is_read;
+            let is_waited_for = is_open && unused < OPEN_FOR;
             held = held.min(if is_waited_for { Hold::Held } else { Hold::Free });
             held = held.min(of(&wish.keep, unused).unwrap_or(Hold::Held));
         }
@@ -137,10 +148,10 @@ impl Store {
         let used = now / HOUR * HOUR;
         for (key, stage) in keys.iter().zip(stages) {
             let was_done = || lines.get(key.as_str()).is_some_and(|line| line.split(' ').nth(1) == Some("done"));
-            let state = if stage.open.unwrap_or_else(|| !was_done()) {
-                "open"
-            } else {
-                "done"
+            let state = match stage.open {
+                Some(true) => "open",
+                None if !was_done() => "part",
+                Some(false) | None => "done",
             };
             lines.insert(key, format!("{used} {state} {}", stage.keep));
         }
@@ -242,13 +253,14 @@ fn read_line(line: &str, wisher: usize) -> Option<(Digest, Wish)> {
     let mut words = line.splitn(4, ' ');
     let key = words.next()?.parse().ok()?;
     let used = words.next()?.parse().ok()?;
-    let open = match words.next()? {
-        "open" => true,
-        "done" => false,
+    let users = match words.next()? {
+        "open" => Users::Open,
+        "part" => Users::Part,
+        "done" => Users::Done,
         _ => return None,
     };
     let keep = read_keep(words.next()?).ok()?;
-    Some((key, Wish { wisher, used, open, keep }))
+    Some((key, Wish { wisher, used, users, keep }))
 }
 
 fn damaged(path: &Path, why: &str) -> StoreError {

@@ -138,6 +138,7 @@ impl Store {
             roots.extend(protection.objects);
         }
         roots.extend(self.run_roots());
+        let read: HashSet<Digest> = records.iter().flat_map(|record| &record.inputs).copied().collect();
         for record in &mut records {
             let is_root = record.outputs.iter().any(|output| roots.contains(&output.artifact.digest));
             let is_kept = keys.contains(&record.victim.key) || record.victim.age < rules.grace;
@@ -146,6 +147,7 @@ impl Store {
                     key: &record.victim.key,
                     port: &output.port,
                     is_result: output.is_result,
+                    is_read: read.contains(&output.artifact.digest),
                     age: record.victim.age,
                     own: &record.keep,
                     experiment: &record.victim.experiment,

@@ -35,6 +35,7 @@ fn facts<'a>(key: &'a Digest, own: &'a str) -> OutputFacts<'a> {
         key,
         port: "model",
         is_result: false,
+        is_read: false,
         age: Duration::ZERO,
         own,
         experiment: "x",
@@ -80,6 +81,12 @@ fn what_is_waited_for_stays_for_a_while() {
     let other = Digest::of(b"other");
     store.write_wishes(&wisher("ada"), &[unknown(&key), unknown(&other)]).unwrap();
     assert_eq!((held(&store, &key, 0), held(&store, &other, 0)), (Hold::Free, Hold::Held));
+    let read = OutputFacts {
+        is_read: true,
+        ..facts(&other, "")
+    };
+    let wishes = store.wishes(SystemTime::now()).unwrap();
+    assert_eq!(wishes.hold(&read, false), Hold::Free, "another experiment has run what uses it");
 }
 
 #[test]
