@@ -53,7 +53,7 @@ fn there_is_a_man_page_for_each_command() {
         }
     }
     assert!(!lab.path().join("pages/man1/runner-worker.1").exists(), "it is hidden");
-    assert!(page("runner-cache-gc").contains("cheapest to recompute"));
+    assert!(page("runner-cache-gc").contains("cheap to recompute"));
 }
 
 #[test]

@@ -875,7 +875,7 @@ fn the_types_of_lists_tables_cases_and_templates_are_held_too() {
     `case` is a text in the experiment, "2.0" (/x.toml:3), and 1.1 is none; as a text, write `--set 'case="1.10"'`
     `case.u` is a text in the experiment, "1.9" (/x.toml:3), and 1.1 is none; as a text, write `--set 'params.case.u="1.10"'`
     `case.w` is a text in the experiment, "2.0" (/x.toml:3), and 1.1 is none; as a text, write `--set 'params.case.w="1.10"'`
-    no table `case` to set a value in (known: params, matrix, ablate, defaults, stages, models, prompts, sources, environments, tasks, settings); a part of the param `case` is set with `params.case.u=…`
+    no table `case` to set a value in (known: params, matrix, ablate, defaults, stages, models, prompts, sources, environments, tasks, resources, settings); a part of the param `case` is set with `params.case.u=…`
     `ref` is a text in the experiment, "1.9" (/x.toml:5), and 1.1 is none; as a text, write `--set 'ref="1.10"'`
     `a.params.dt.a` is a text in the experiment, "1.9" (/x.toml:16), and 1.1 is none; a text is quoted: `"1.10"`
     `lr` is 0.1 in the experiment (/x.toml:11), and the text "high" is of another type
