@@ -1,5 +1,6 @@
 //! Decides which records and objects gc removes.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -23,11 +24,6 @@ struct Shared {
 /// Chooses artifacts to remove, each with a tombstone. The records stay.
 pub(super) fn delete(mut records: Vec<GcCandidate>, rules: &GcRules, objects: ExistingObjects, roots: &HashSet<Digest>) -> GcPlan {
     let shared = shared(&records);
-    let may_go = |output: &CandidateOutput| {
-        let digest = &output.artifact.digest;
-        let is_large = objects.named.get(digest).is_some_and(|bytes| *bytes > MIN_BYTES);
-        is_large && shared.get(digest).is_some_and(|shared| shared.hold > Hold::Held)
-    };
     // What has gone already has to be computed again with what follows from it.
     for record in &mut records {
         record.stays &= record
@@ -37,52 +33,11 @@ pub(super) fn delete(mut records: Vec<GcCandidate>, rules: &GcRules, objects: Ex
     }
     set_costs(&mut records);
     records.sort_by_cached_key(|record| {
-        let bytes: u64 = record
-            .outputs
-            .iter()
-            .filter(|output| may_go(output))
-            .map(|output| output.artifact.bytes)
-            .sum();
+        let going = record.outputs.iter().filter(|output| may_go(output, &shared, &objects));
+        let bytes: u64 = going.map(|output| output.artifact.bytes).sum();
         (Ratio(record.victim.cost / bytes.max(1) as f64), record.victim.key)
     });
-    let mut chosen: HashMap<Digest, String> = HashMap::new();
-    let mut left: u64 = objects.named.values().sum::<u64>() + objects.orphans.values().sum::<u64>();
-    let limit = rules
-        .max_bytes
-        .into_iter()
-        .chain(rules.room.map(|room| left.saturating_sub(room)))
-        .min();
-    let mut choose = |output: &CandidateOutput, why: String, left: &mut u64| {
-        let digest = output.artifact.digest;
-        if !chosen.contains_key(&digest) {
-            *left = left.saturating_sub(objects.named.get(&digest).copied().unwrap_or(0));
-            chosen.insert(digest, why);
-        }
-    };
-    for output in records.iter().flat_map(|record| &record.outputs).filter(|output| may_go(output)) {
-        let Some(shared) = shared.get(&output.artifact.digest) else {
-            continue;
-        };
-        if shared.hold == Hold::Free {
-            choose(output, "its experiments do not wish to keep it".to_owned(), &mut left);
-        } else if rules.older_than.is_some_and(|limit| shared.age >= limit) {
-            choose(
-                output,
-                format!("older than {}", time(rules.older_than.unwrap_or_default())),
-                &mut left,
-            );
-        } else if rules.all {
-            choose(output, "not needed by what was to be kept".to_owned(), &mut left);
-        }
-    }
-    if let Some(limit) = limit {
-        for output in records.iter().flat_map(|record| &record.outputs).filter(|output| may_go(output)) {
-            if left <= limit {
-                break;
-            }
-            choose(output, "to make room".to_owned(), &mut left);
-        }
-    }
+    let mut chosen = choose(&records, rules, &shared, &objects);
     let wished_bytes = wished(&records, rules, &objects);
     let mut plan = GcPlan {
         wished_bytes,
@@ -97,23 +52,17 @@ pub(super) fn delete(mut records: Vec<GcCandidate>, rules: &GcRules, objects: Ex
     }
     for mut record in records {
         for output in &record.outputs {
+            let (digest, port) = (output.artifact.digest, output.port.clone());
             // Once, where several records name it.
-            let Some(why) = chosen.remove(&output.artifact.digest) else {
-                continue;
-            };
-            let bytes = objects.named.get(&output.artifact.digest).copied().unwrap_or(0);
-            record.victim.bytes += bytes;
-            record.victim.outputs.push(DeletedOutput {
-                port: output.port.clone(),
-                digest: output.artifact.digest,
-                bytes,
-                why: why.clone(),
-            });
+            let Some(why) = chosen.remove(&digest) else { continue };
+            let bytes = objects.named.get(&digest).copied().unwrap_or(0);
             let burial = Burial {
                 artifact: output.artifact,
-                why,
+                why: why.clone(),
             };
-            plan.burials.insert(output.artifact.digest, burial);
+            plan.burials.insert(digest, burial);
+            record.victim.bytes += bytes;
+            record.victim.outputs.push(DeletedOutput { port, digest, bytes, why });
         }
         if record.victim.outputs.is_empty() {
             plan.kept_records += 1;
@@ -122,6 +71,59 @@ pub(super) fn delete(mut records: Vec<GcCandidate>, rules: &GcRules, objects: Ex
         }
     }
     plan
+}
+
+/// Whether a rule may take an output: it is there, worth it, and nobody holds it.
+fn may_go(output: &CandidateOutput, shared: &HashMap<Digest, Shared>, objects: &ExistingObjects) -> bool {
+    let digest = &output.artifact.digest;
+    let is_large = objects.named.get(digest).is_some_and(|bytes| *bytes > MIN_BYTES);
+    is_large && shared.get(digest).is_some_and(|shared| shared.hold > Hold::Held)
+}
+
+/// The artifacts to remove, with the rule for each. `records` must be sorted: what goes first stands first.
+fn choose(
+    records: &[GcCandidate],
+    rules: &GcRules,
+    shared: &HashMap<Digest, Shared>,
+    objects: &ExistingObjects,
+) -> HashMap<Digest, String> {
+    let mut chosen: HashMap<Digest, String> = HashMap::new();
+    let mut left: u64 = objects.named.values().sum::<u64>() + objects.orphans.values().sum::<u64>();
+    let room = rules.room.map(|room| left.saturating_sub(room));
+    let limit = rules.max_bytes.into_iter().chain(room).min();
+    let outputs = || {
+        records
+            .iter()
+            .flat_map(|record| &record.outputs)
+            .filter(|output| may_go(output, shared, objects))
+    };
+    let mut take = |output: &CandidateOutput, why: String, left: &mut u64| {
+        if let Entry::Vacant(entry) = chosen.entry(output.artifact.digest) {
+            *left = left.saturating_sub(objects.named.get(entry.key()).copied().unwrap_or(0));
+            entry.insert(why);
+        }
+    };
+    for output in outputs() {
+        let Some(shared) = shared.get(&output.artifact.digest) else {
+            continue;
+        };
+        let old = rules.older_than.filter(|limit| shared.age >= *limit);
+        if shared.hold == Hold::Free {
+            take(output, "its experiments do not wish to keep it".to_owned(), &mut left);
+        } else if let Some(limit) = old {
+            take(output, format!("older than {}", time(limit)), &mut left);
+        } else if rules.all {
+            take(output, "not needed by what was to be kept".to_owned(), &mut left);
+        }
+    }
+    let Some(limit) = limit else { return chosen };
+    for output in outputs() {
+        if left <= limit {
+            break;
+        }
+        take(output, "to make room".to_owned(), &mut left);
+    }
+    chosen
 }
 
 /// Chooses records to remove, with the artifacts that no other record names.
