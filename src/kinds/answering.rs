@@ -39,8 +39,8 @@ impl Asker<'_> {
         let mut requests = self.requests(open.iter().filter_map(|at| questions.get(*at)))?;
         let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
         let mut failed_rows = FailedRows::default();
-        for (number, tokens) in &long {
-            let (Some(at), reason) = (open.get(*number), self.reason(*tokens)) else {
+        for (number, reason) in &long {
+            let (Some(at), reason) = (open.get(*number), reason.to_string()) else {
                 continue;
             };
             if let (Some(question), Some(place)) = (questions.get(*at), answers.get_mut(*at)) {
@@ -109,12 +109,6 @@ impl Asker<'_> {
             (_, Some(problem)) => Err(problem),
             _ => Ok(responses),
         }
-    }
-
-    /// Why a prompt of so many tokens gets no answer.
-    fn reason(&self, tokens: usize) -> String {
-        let context = self.model.shape.context;
-        format!("its prompt has {tokens} tokens, and the model's context {context}")
     }
 
     /// The requests for questions, those about one row side by side.

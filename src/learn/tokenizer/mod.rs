@@ -19,7 +19,6 @@ mod byte_level;
 mod control;
 mod conversation;
 mod limits;
-mod positions;
 mod pre_tokenizer;
 mod sentence_piece;
 mod template;
@@ -38,7 +37,6 @@ use crate::catch_panic;
 
 pub use byte_level::{ByteLevel, PreTokenizer, TokenKind};
 pub use conversation::{ConversationText, ConversationTokens};
-pub use positions::Cursor;
 pub use sentence_piece::{Piece, PieceError, PieceKind, SentencePiece, SpacePrefix};
 
 use byte_level::begin_with;
@@ -109,6 +107,32 @@ pub enum TokenizerError {
     Decode(tokenizers::Error),
 }
 
+/// What the text of a token is, as far as the place of a token in its number and its line depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenText {
+    /// One digit, 0 to 9.
+    Digit,
+    /// It has a line break; `is_last`: nothing comes after the last one.
+    Break { is_last: bool },
+    /// White space within a line.
+    Blank,
+    #[default]
+    Other,
+}
+
+impl TokenText {
+    fn of(text: &str) -> Self {
+        match text.as_bytes() {
+            [digit] if digit.is_ascii_digit() => Self::Digit,
+            _ if text.contains('\n') => Self::Break {
+                is_last: text.ends_with('\n'),
+            },
+            _ if !text.is_empty() && text.chars().all(char::is_whitespace) => Self::Blank,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// Encodes text as tokens and decodes tokens to text.
 ///
 /// In a text, `<eos>` is five characters, not a special token. Tokenizers of other programs have their own special tokens. A prompt's
@@ -127,6 +151,8 @@ pub struct Tokenizer {
     ends: Vec<u32>,
     /// Whether a new line of positions starts after the token. [vocabulary]
     resets: Vec<bool>,
+    /// What the texts of the tokens are. [vocabulary]
+    texts: Vec<TokenText>,
     /// What the tokens stand for. [vocabulary]
     roles: Vec<TokenRole>,
     /// The token for unknown characters, if there is one.
@@ -170,6 +196,8 @@ impl Tokenizer {
         let resets = (0..count)
             .map(|token| inner.id_to_token(token).is_some_and(|text| text.contains(['\n', ':'])))
             .collect();
+        let texts = (0..count).map(|token| inner.id_to_token(token).map_or(TokenText::Other, |text| TokenText::of(&text)));
+        let texts = texts.collect();
         let unknown = text::unknown_token(inner.get_model());
         let added = inner.get_added_tokens_decoder();
         let role = |token: u32| match added.get(&token) {
@@ -185,6 +213,7 @@ impl Tokenizer {
             begin,
             ends,
             resets,
+            texts,
             roles,
             unknown,
             drops: text::drops(inner.get_model()),
@@ -339,6 +368,11 @@ impl Tokenizer {
     /// Whether the tokenizer was built here, judging by its special tokens.
     pub fn is_ours(&self) -> bool {
         self.template.is_none()
+    }
+
+    /// What the text of `token` is.
+    pub fn text_of(&self, token: u32) -> TokenText {
+        self.texts.get(token as usize).copied().unwrap_or_default()
     }
 
     /// Whether a new line of positions starts after `token`, because its text contains a line break or a colon.

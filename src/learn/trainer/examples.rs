@@ -8,7 +8,9 @@ use crate::chat::RenderedChat;
 use crate::dataset::{FilledPrompt, Prompt, Row};
 use crate::engine::{Batch, IGNORED, Sequence};
 use crate::model::{ModelShape, Prompter};
-use crate::tokenizer::{ConversationText, ConversationTokens, Cursor, Tokenizer, TokenizerStyle};
+use crate::positions::{self, PlaceMap, PlacedToken, TokenRows};
+use crate::seed::Stream;
+use crate::tokenizer::{ConversationText, ConversationTokens, Tokenizer, TokenizerStyle};
 
 /// The largest number of rows that a message names.
 const MAX_NAMED_ROWS: usize = 5;
@@ -34,11 +36,20 @@ pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: 
 
 /// A row as tokens, with their positions.
 struct Example {
-    tokens: Vec<u32>,
+    tokens: Vec<PlacedToken>,
     /// The tokens that are trained on: completion and end, or the turns of the model in a chat.
     trained: Vec<Range<usize>>,
-    lines: Vec<u32>,
-    columns: Vec<u32>,
+    /// The highest index of a token.
+    top: usize,
+}
+
+/// Which rows of the tables stand for the places of a batch's tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BatchPlaces {
+    /// Those of use, for all sequences.
+    OfUse,
+    /// Random ones for each sequence, from the streams of a training's seed and the number of the batch.
+    Drawn { seed: u64, batch: u64 },
 }
 
 impl Example {
@@ -89,6 +100,7 @@ fn text_of(chat: &RenderedChat) -> ConversationText<'_> {
 pub(super) struct Examples<'a> {
     rows: &'a [Row],
     examples: Vec<Example>,
+    shape: ModelShape,
 }
 
 impl<'a> Examples<'a> {
@@ -100,19 +112,18 @@ impl<'a> Examples<'a> {
                 Some(chat) => Example::said(&chat, tokenizer)?,
                 None => Example::completed(row, &prompter.ask(row, &row.prompt, row.step_num).map_err(failed)?, tokenizer)?,
             };
-            let (lines, columns) = Cursor::default().positions(tokenizer, &tokens, shape.lines, shape.columns);
-            Ok(Example {
-                tokens,
-                trained,
-                lines,
-                columns,
-            })
+            let prompt = trained.first().map_or(tokens.len(), |part| part.start);
+            let tokens = positions::placed(shape, tokenizer, &tokens, prompt);
+            let top = positions::top(&tokens);
+            Ok(Example { tokens, trained, top })
         });
         let examples = Self {
             rows,
             examples: examples.collect::<Result<_, TrainError>>()?,
+            shape: shape.clone(),
         };
         examples.check(shape.context)?;
+        examples.check_places()?;
         Ok(examples)
     }
 
@@ -123,7 +134,9 @@ impl<'a> Examples<'a> {
             .iter()
             .flat_map(|example| example.trained.iter().map(move |part| (example, part.end)));
         let last = parts.filter_map(|(example, end)| example.tokens.get(end.checked_sub(1)?));
-        last.copied().filter(|token| tokenizer.is_control(*token)).collect()
+        last.map(|placed| placed.token)
+            .filter(|token| tokenizer.is_control(*token))
+            .collect()
     }
 
     fn check(&self, context: usize) -> Result<(), TrainError> {
@@ -142,10 +155,30 @@ impl<'a> Examples<'a> {
         }
     }
 
+    /// Checks that the model has rows for all places.
+    fn check_places(&self) -> Result<(), TrainError> {
+        let Some(places) = self.shape.places else { return Ok(()) };
+        let beyond = self.examples.iter().enumerate().filter(|(_, example)| example.top > places.top);
+        let beyond: Vec<usize> = beyond.map(|(number, _)| number).collect();
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        Err(TrainError::BeyondTop {
+            count: beyond.len(),
+            top: places.top,
+            highest: self.examples.iter().map(|example| example.top).max().unwrap_or(0),
+            rows: self.ids(&beyond),
+        })
+    }
+
     /// Checks that the tokenizer has a token for everything in the rows.
     pub(super) fn check_known(&self, prompter: &Prompter, tokenizer: &Tokenizer) -> Result<(), TrainError> {
         let rows = self.rows.iter().zip(&self.examples);
-        for (row, _) in rows.filter(|(_, example)| tokenizer.may_lack(&example.tokens)) {
+        let may_lack = |example: &Example| {
+            let tokens: Vec<u32> = example.tokens.iter().map(|placed| placed.token).collect();
+            tokenizer.may_lack(&tokens)
+        };
+        for (row, _) in rows.filter(|(_, example)| may_lack(example)) {
             if let Some((unknown, text)) = unknown(row, prompter, tokenizer)? {
                 return Err(TrainError::Unknown {
                     row: row.id.clone(),
@@ -191,25 +224,49 @@ impl<'a> Examples<'a> {
     }
 
     /// The batch of the rows with these numbers. Every token except the last is an input, and the next token is its target if it is trained on.
-    pub(super) fn batch(&self, numbers: &[usize]) -> Batch {
-        let mut batch = Batch::default();
-        for example in numbers.iter().filter_map(|&number| self.examples.get(number)) {
+    pub(super) fn batch(&self, numbers: &[usize], places: BatchPlaces) -> Batch {
+        let (mut batch, mut rows) = (Batch::default(), TokenRows::default());
+        let examples = numbers.iter().filter_map(|&number| self.examples.get(number));
+        for (place, example) in examples.enumerate() {
             let read = example.tokens.len() - 1;
             let first = batch.targets.len();
             batch.targets.resize(first + read, IGNORED);
             for part in &example.trained {
                 for at in part.start.max(1)..part.end {
                     if let (Some(target), Some(token)) = (batch.targets.get_mut(first + at - 1), example.tokens.get(at)) {
-                        *target = *token;
+                        *target = token.token;
                     }
                 }
             }
-            batch.tokens.extend(example.tokens.iter().take(read));
-            batch.lines.extend(example.lines.iter().take(read));
-            batch.columns.extend(example.columns.iter().take(read));
+            let map = self.map(example, places, place);
+            rows.extend(&self.shape, map.as_ref(), example.tokens.get(..read).unwrap_or_default());
             batch.lengths.push(read);
         }
-        batch
+        let TokenRows {
+            tokens,
+            lines,
+            columns,
+            places,
+        } = rows;
+        Batch {
+            tokens,
+            lines,
+            columns,
+            places,
+            ..batch
+        }
+    }
+
+    /// The rows of places for an example that has this place in its batch; `None` for a model that knows no places.
+    fn map(&self, example: &Example, batch: BatchPlaces, place: usize) -> Option<PlaceMap> {
+        let places = self.shape.places?;
+        Some(match batch {
+            BatchPlaces::OfUse => PlaceMap::middle(places),
+            BatchPlaces::Drawn { seed, batch } => {
+                let mut stream = Stream::new(seed, &format!("places/{batch}/{place}"));
+                PlaceMap::drawn(places, example.top, &mut stream)
+            }
+        })
     }
 }
 
