@@ -9,7 +9,7 @@ use super::kept_answers::KeptAnswers;
 use lab::stage::{StageContext, StageError, failed};
 use learn::dataset::{Answer, Row};
 use learn::model::{self, Model, Prompter, WeightsFile};
-use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun};
+use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun, TooLong};
 use learn::tokenizer::Tokenizer;
 
 /// A model, and how it is asked.
@@ -51,7 +51,11 @@ impl Asker<'_> {
                 });
             }
         }
-        let hint = "leave them out, or use a model with a longer `context`";
+        let has_places = long.values().any(|reason| matches!(reason, TooLong::Digits { .. }));
+        let hint = match has_places {
+            true => "leave them out, or use a model with a higher `top` of its `positions`",
+            false => "leave them out, or use a model with a longer `context`",
+        };
         failed_rows.check(self.max_failed, rows, hint, self.context)?;
         let mut number = 0;
         requests.retain(|_| {

@@ -23,6 +23,7 @@ mod pre_tokenizer;
 mod sentence_piece;
 mod template;
 mod text;
+mod token_text;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ use crate::catch_panic;
 pub use byte_level::{ByteLevel, PreTokenizer, TokenKind};
 pub use conversation::{ConversationText, ConversationTokens};
 pub use sentence_piece::{Piece, PieceError, PieceKind, SentencePiece, SpacePrefix};
+pub use token_text::TokenText;
 
 use byte_level::begin_with;
 use control::TokenRole;
@@ -105,32 +107,6 @@ pub enum TokenizerError {
     Encode(tokenizers::Error),
     #[error("cannot decode tokens: {0}")]
     Decode(tokenizers::Error),
-}
-
-/// What the text of a token is, as far as the place of a token in its number and its line depends on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TokenText {
-    /// One digit, 0 to 9.
-    Digit,
-    /// It has a line break; `is_last`: nothing comes after the last one.
-    Break { is_last: bool },
-    /// White space within a line.
-    Blank,
-    #[default]
-    Other,
-}
-
-impl TokenText {
-    fn of(text: &str) -> Self {
-        match text.as_bytes() {
-            [digit] if digit.is_ascii_digit() => Self::Digit,
-            _ if text.contains('\n') => Self::Break {
-                is_last: text.ends_with('\n'),
-            },
-            _ if !text.is_empty() && text.chars().all(char::is_whitespace) => Self::Blank,
-            _ => Self::Other,
-        }
-    }
 }
 
 /// Encodes text as tokens and decodes tokens to text.
