@@ -31,6 +31,11 @@ impl PlacedToken {
     pub fn first(token: u32) -> Self {
         Self { token, ..Self::default() }
     }
+
+    /// The index of its place or line; 0 for a model that knows no places.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
 }
 
 /// Goes along a sequence.

@@ -7,7 +7,7 @@ use super::{TrainError, TrainingData};
 use crate::chat::RenderedChat;
 use crate::dataset::{FilledPrompt, Prompt, Row};
 use crate::engine::{Batch, IGNORED, Sequence};
-use crate::model::{ModelShape, Prompter};
+use crate::model::{ModelShape, Places, Prompter};
 use crate::positions::{self, PlaceMap, PlacedToken, TokenRows};
 use crate::seed::Stream;
 use crate::tokenizer::{ConversationText, ConversationTokens, Tokenizer, TokenizerStyle};
@@ -36,11 +36,14 @@ pub(super) fn tokenizer(style: TokenizerStyle, data: &TrainingData<'_>, prompt: 
 
 /// A row as tokens, with their positions.
 struct Example {
-    tokens: Vec<PlacedToken>,
+    tokens: Vec<u32>,
     /// The tokens that are trained on: completion and end, or the turns of the model in a chat.
     trained: Vec<Range<usize>>,
-    /// The highest index of a token.
-    top: usize,
+    /// As in [`Batch`].
+    lines: Vec<u32>,
+    columns: Vec<u32>,
+    /// The indices of the tokens; empty for a model that knows no places.
+    indices: Vec<u32>,
 }
 
 /// Which rows of the tables stand for the places of a batch's tokens.
@@ -80,6 +83,11 @@ impl Example {
         Ok((tokens, trained))
     }
 
+    /// The highest index of a token.
+    fn top(&self) -> usize {
+        self.indices.iter().max().map_or(0, |index| *index as usize)
+    }
+
     /// Number of tokens that are targets; the first of all is none.
     fn targets(&self) -> usize {
         self.trained.iter().map(|part| part.end - part.start.max(1)).sum()
@@ -100,7 +108,8 @@ fn text_of(chat: &RenderedChat) -> ConversationText<'_> {
 pub(super) struct Examples<'a> {
     rows: &'a [Row],
     examples: Vec<Example>,
-    shape: ModelShape,
+    /// The places that the model knows, if it knows any.
+    places: Option<Places>,
 }
 
 impl<'a> Examples<'a> {
@@ -113,14 +122,23 @@ impl<'a> Examples<'a> {
                 None => Example::completed(row, &prompter.ask(row, &row.prompt, row.step_num).map_err(failed)?, tokenizer)?,
             };
             let prompt = trained.first().map_or(tokens.len(), |part| part.start);
-            let tokens = positions::placed(shape, tokenizer, &tokens, prompt);
-            let top = positions::top(&tokens);
-            Ok(Example { tokens, trained, top })
+            let placed = positions::placed(shape, tokenizer, &tokens, prompt);
+            let TokenRows {
+                tokens, lines, columns, ..
+            } = TokenRows::new(shape, None, &placed);
+            let indices = placed.iter().filter(|_| shape.places.is_some());
+            Ok(Example {
+                tokens,
+                trained,
+                lines,
+                columns,
+                indices: indices.map(PlacedToken::index).collect(),
+            })
         });
         let examples = Self {
             rows,
             examples: examples.collect::<Result<_, TrainError>>()?,
-            shape: shape.clone(),
+            places: shape.places,
         };
         examples.check(shape.context)?;
         examples.check_places()?;
@@ -134,9 +152,7 @@ impl<'a> Examples<'a> {
             .iter()
             .flat_map(|example| example.trained.iter().map(move |part| (example, part.end)));
         let last = parts.filter_map(|(example, end)| example.tokens.get(end.checked_sub(1)?));
-        last.map(|placed| placed.token)
-            .filter(|token| tokenizer.is_control(*token))
-            .collect()
+        last.copied().filter(|token| tokenizer.is_control(*token)).collect()
     }
 
     fn check(&self, context: usize) -> Result<(), TrainError> {
@@ -157,8 +173,8 @@ impl<'a> Examples<'a> {
 
     /// Checks that the model has rows for all places.
     fn check_places(&self) -> Result<(), TrainError> {
-        let Some(places) = self.shape.places else { return Ok(()) };
-        let beyond = self.examples.iter().enumerate().filter(|(_, example)| example.top > places.top);
+        let Some(places) = self.places else { return Ok(()) };
+        let beyond = self.examples.iter().enumerate().filter(|(_, example)| example.top() > places.top);
         let beyond: Vec<usize> = beyond.map(|(number, _)| number).collect();
         if beyond.is_empty() {
             return Ok(());
@@ -166,7 +182,7 @@ impl<'a> Examples<'a> {
         Err(TrainError::BeyondTop {
             count: beyond.len(),
             top: places.top,
-            highest: self.examples.iter().map(|example| example.top).max().unwrap_or(0),
+            highest: self.examples.iter().map(Example::top).max().unwrap_or(0),
             rows: self.ids(&beyond),
         })
     }
@@ -174,11 +190,7 @@ impl<'a> Examples<'a> {
     /// Checks that the tokenizer has a token for everything in the rows.
     pub(super) fn check_known(&self, prompter: &Prompter, tokenizer: &Tokenizer) -> Result<(), TrainError> {
         let rows = self.rows.iter().zip(&self.examples);
-        let may_lack = |example: &Example| {
-            let tokens: Vec<u32> = example.tokens.iter().map(|placed| placed.token).collect();
-            tokenizer.may_lack(&tokens)
-        };
-        for (row, _) in rows.filter(|(_, example)| may_lack(example)) {
+        for (row, _) in rows.filter(|(_, example)| tokenizer.may_lack(&example.tokens)) {
             if let Some((unknown, text)) = unknown(row, prompter, tokenizer)? {
                 return Err(TrainError::Unknown {
                     row: row.id.clone(),
@@ -225,7 +237,7 @@ impl<'a> Examples<'a> {
 
     /// The batch of the rows with these numbers. Every token except the last is an input, and the next token is its target if it is trained on.
     pub(super) fn batch(&self, numbers: &[usize], places: BatchPlaces) -> Batch {
-        let (mut batch, mut rows) = (Batch::default(), TokenRows::default());
+        let mut batch = Batch::default();
         let examples = numbers.iter().filter_map(|&number| self.examples.get(number));
         for (place, example) in examples.enumerate() {
             let read = example.tokens.len() - 1;
@@ -234,37 +246,31 @@ impl<'a> Examples<'a> {
             for part in &example.trained {
                 for at in part.start.max(1)..part.end {
                     if let (Some(target), Some(token)) = (batch.targets.get_mut(first + at - 1), example.tokens.get(at)) {
-                        *target = token.token;
+                        *target = *token;
                     }
                 }
             }
-            let map = self.map(example, places, place);
-            rows.extend(&self.shape, map.as_ref(), example.tokens.get(..read).unwrap_or_default());
+            batch.tokens.extend(example.tokens.iter().take(read));
+            batch.lines.extend(example.lines.iter().take(read));
+            batch.columns.extend(example.columns.iter().take(read));
+            if let Some(map) = self.map(example, places, place) {
+                batch
+                    .places
+                    .extend(example.indices.iter().take(read).flat_map(|index| map.rows(*index)));
+            }
             batch.lengths.push(read);
         }
-        let TokenRows {
-            tokens,
-            lines,
-            columns,
-            places,
-        } = rows;
-        Batch {
-            tokens,
-            lines,
-            columns,
-            places,
-            ..batch
-        }
+        batch
     }
 
     /// The rows of places for an example that has this place in its batch; `None` for a model that knows no places.
     fn map(&self, example: &Example, batch: BatchPlaces, place: usize) -> Option<PlaceMap> {
-        let places = self.shape.places?;
+        let places = self.places?;
         Some(match batch {
             BatchPlaces::OfUse => PlaceMap::middle(places),
             BatchPlaces::Drawn { seed, batch } => {
                 let mut stream = Stream::new(seed, &format!("places/{batch}/{place}"));
-                PlaceMap::drawn(places, example.top, &mut stream)
+                PlaceMap::drawn(places, example.top(), &mut stream)
             }
         })
     }

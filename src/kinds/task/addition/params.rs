@@ -30,13 +30,11 @@ pub(super) struct AdditionParams {
     pub merge: Merge,
     // The two below came later. At the values that were implied before, which never change, they are in no key: they are not written then.
     // (An `ImpliedParam` of the kind would be read back into the params of all tasks.)
-    /// Share of the training problems whose steps are numbered from a random number on, so that the last has at most the number 9. All other
-    /// problems number their steps from 1.
+    /// Share of the training problems whose steps are numbered from a random number on, such that the last number is at most 9.
     #[serde(skip_serializing_if = "is_none")]
     #[schemars(range(min = 0.0, max = 1.0), extend("default" = 0.0))]
     pub random_start: f64,
-    /// Whether the first operand of a step keeps its leading zeros (`08 + 12`), so that its digits say how many positions the step adds. It
-    /// matters for hand-made skips, and for which steps are valid; the published ones have no such zeros.
+    /// Whether the first operand of a step keeps its leading zeros (`08 + 12`), so that its digits say how many positions the step adds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schemars(extend("default" = false))]
     pub leading_zeros: bool,
