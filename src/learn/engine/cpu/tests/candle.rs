@@ -39,7 +39,8 @@ fn the_first_steps_moments_equal_candles() {
                         .zip(&expected[&name].data)
                         .map(|(found, expected)| found - expected),
                 );
-                assert!(error < 1e-4 * size, "seed {seed}: `{name}` is off by {error} of {size}");
+                // Without rotary positions, biases of keys change no weight of attention: their gradient is 0 but for rounding.
+                assert!(error < 1e-4 * size + 1e-8, "seed {seed}: `{name}` is off by {error} of {size}");
             }
         }
     }
