@@ -160,6 +160,7 @@ impl Case {
                 tokens: &tokens,
                 lines: &lines,
                 columns: &[],
+                places: &[],
             };
             engine.feed(&(0..slots).map(feed).collect::<Vec<_>>()).unwrap();
         }

@@ -75,6 +75,7 @@ pub fn all() -> [Case; 6] {
         tied: true,
         lines: 64,
         columns: 64,
+        places: None,
         context: 256,
     };
     let small = ModelShape {

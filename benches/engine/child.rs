@@ -179,6 +179,7 @@ fn greedy(decoder: &mut dyn DecodingEngine, prompts: &[Vec<u32>], vocabulary: us
                 tokens,
                 lines: if placed { &zeros[..tokens.len()] } else { &[] },
                 columns: if placed { &zeros[..tokens.len()] } else { &[] },
+                places: &[],
             })
             .collect();
         let logits = decoder.feed(&feeds).expect("the feeds fit the slots");

@@ -9,7 +9,7 @@ use super::kept_answers::KeptAnswers;
 use lab::stage::{StageContext, StageError, failed, lacks_memory};
 use learn::dataset::{Answer, Row};
 use learn::model::{self, Model, Prompter, WeightsFile};
-use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun};
+use learn::sampler::{self, Request, Response, SampleError, Sampling, SamplingRun, TooLong};
 use learn::tokenizer::Tokenizer;
 
 /// A model, and how it is asked.
@@ -39,8 +39,8 @@ impl Asker<'_> {
         let mut requests = self.requests(open.iter().filter_map(|at| questions.get(*at)))?;
         let long = sampler::too_long(&self.model, &requests).map_err(sample_failed)?;
         let mut failed_rows = FailedRows::default();
-        for (number, tokens) in &long {
-            let (Some(at), reason) = (open.get(*number), self.reason(*tokens)) else {
+        for (number, reason) in &long {
+            let (Some(at), reason) = (open.get(*number), reason.to_string()) else {
                 continue;
             };
             if let (Some(question), Some(place)) = (questions.get(*at), answers.get_mut(*at)) {
@@ -51,7 +51,11 @@ impl Asker<'_> {
                 });
             }
         }
-        let hint = "leave them out, or use a model with a longer `context`";
+        let has_places = long.values().any(|reason| matches!(reason, TooLong::Digits { .. }));
+        let hint = match has_places {
+            true => "leave them out, or use a model with a higher `top` of its `positions`",
+            false => "leave them out, or use a model with a longer `context`",
+        };
         failed_rows.check(self.max_failed, rows, hint, self.context)?;
         let mut number = 0;
         requests.retain(|_| {
@@ -109,12 +113,6 @@ impl Asker<'_> {
             (_, Some(problem)) => Err(problem),
             _ => Ok(responses),
         }
-    }
-
-    /// Why a prompt of so many tokens gets no answer.
-    fn reason(&self, tokens: usize) -> String {
-        let context = self.model.shape.context;
-        format!("its prompt has {tokens} tokens, and the model's context {context}")
     }
 
     /// The requests for questions, those about one row side by side.

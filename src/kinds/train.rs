@@ -47,6 +47,11 @@ pub(super) static KIND: Kind = Kind {
             path: &["model", "rope_scaling"],
             value: || Value::Null,
         },
+        // Before there were others.
+        ImpliedParam {
+            path: &["model", "positions"],
+            value: || json!("lines"),
+        },
         ImpliedParam {
             path: &["frozen"],
             value: || json!([]),

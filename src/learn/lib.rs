@@ -5,6 +5,7 @@ pub mod chat;
 pub mod dataset;
 pub mod engine;
 pub mod model;
+pub mod positions;
 pub mod python;
 pub mod sampler;
 pub mod scorer;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use learn::dataset::Prompt;
-use learn::model::{self, Architecture, Llama3Scaling, LongRope, Model, RopeScaling, initialise};
+use learn::model::{self, Architecture, Llama3Scaling, LongRope, Model, Places, RopeScaling, TokenPositions, initialise};
 use learn::tokenizer::{Tokenizer, TokenizerStyle};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -107,6 +107,31 @@ fn the_config_is_hugging_faces() {
       "runner_format": 1
     }
     "#);
+}
+
+/// Other programs, and earlier versions of this one, must not take it for a model whose positions they know.
+#[test]
+fn a_model_that_knows_places_says_so() {
+    let places = Places { rows: 6, top: 3, wide: 2 };
+    let model = model(&Architecture {
+        positions: TokenPositions::Places(places),
+        ..small()
+    });
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    model.save(first.path()).unwrap();
+    let loaded = model::load(first.path()).unwrap();
+    assert_eq!((&loaded.shape, &loaded.weights), (&model.shape, &model.weights));
+    assert_eq!(loaded.weights["model.embed_places.weight"].shape, [18, 8]);
+    loaded.save(second.path()).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        let read = |folder: &Path| std::fs::read(folder.join(name)).unwrap();
+        assert!(read(first.path()) == read(second.path()), "{name}");
+    }
+    let config: Value = serde_json::from_slice(&std::fs::read(first.path().join("config.json")).unwrap()).unwrap();
+    insta::assert_snapshot!(
+        ["architectures", "model_type", "rope_theta", "line_positions", "positions", "runner_format"].map(|field| config[field].to_string()).join(" "),
+        @r#"["RunnerForCausalLM"] "runner" null null {"kind":"places","rows":6,"top":3,"wide":2} 2"#
+    );
 }
 
 #[test]
@@ -324,7 +349,12 @@ fn what_the_config_asks_for_in_vain_is_named() {
         json!({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}),
         json!({"num_attention_heads": 3, "head_dim": null}),
         json!({"hidden_size": 16, "head_dim": null}),
-        json!({"runner_format": 2}),
+        json!({"runner_format": 3}),
+        json!({"positions": {"kind": "places", "rows": 18, "top": 11}, "line_positions": 0, "column_positions": 0}),
+        json!({"positions": {"kind": "angles"}}),
+        json!({"positions": {"kind": "places", "rows": 18, "top": 11, "wide": 0}}),
+        json!({"positions": {"kind": "places", "rows": 5, "top": 11, "wide": 0}, "line_positions": 0, "column_positions": 0}),
+        json!({"positions": {"kind": "places", "rows": 18, "top": 11, "wide": 0}, "line_positions": 0, "column_positions": 0}),
         json!({"vocab_size": "many"}),
     ];
     let messages = cases.map(|changes| {
@@ -352,7 +382,12 @@ fn what_the_config_asks_for_in_vain_is_named() {
     model.safetensors: tensor `model.layers.0.self_attn.k_norm.weight` is missing
     config.json: `heads` = 3 must divide `width` = 8
     model.safetensors: tensor `model.embed_columns.weight` has shape [64, 8], but the model needs [64, 16]
-    config.json has format 2, but the newest supported format is 1; use a newer `runner`
+    config.json has format 3, but the newest supported format is 2; use a newer `runner`
+    config.json: `positions.wide` is missing
+    config.json: positions.kind is "angles", but only "places" is supported
+    config.json: `line_positions` must be 0 or left out, since `positions` takes its place
+    config.json: `positions.rows` = 5 must be at least 14: `positions.top` = 11 needs a row for each index from two before 0 to the top
+    model.safetensors: tensor `model.embed_places.weight` is missing
     config.json: `vocab_size` is "many", but must be a whole number from 0
     "#);
 }

@@ -85,6 +85,7 @@ fn logits(model: &Model, prompts: &[Vec<u32>], dtype: Dtype) -> Vec<f32> {
                 tokens: &[*token],
                 lines: &[],
                 columns: &[],
+                places: &[],
             };
             all.extend_from_slice(decoder.feed(&[feed]).unwrap());
         }

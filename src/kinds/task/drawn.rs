@@ -66,12 +66,17 @@ impl SplitParams {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        if (0.0..=1.0).contains(&self.skip_share) {
-            return Ok(());
-        }
-        let message = format!("{} is out of range, it must be a share, from 0 to 1", self.skip_share);
-        Err(ParamError::new("skip_share", message))
+        share("skip_share", self.skip_share)
     }
+}
+
+/// Checks that a param is a share.
+pub(super) fn share(name: &str, number: f64) -> Result<(), ParamError> {
+    if (0.0..=1.0).contains(&number) {
+        return Ok(());
+    }
+    let message = format!("{number} is out of range, it must be a share, from 0 to 1");
+    Err(ParamError::new(name, message))
 }
 
 /// A problem of the task that has the params `P`.
@@ -93,10 +98,15 @@ pub(super) trait TaskParams: Default + Serialize + DeserializeOwned + JsonSchema
     /// chooses them.
     fn pools(&self) -> [(&'static str, Self::Pool); 3];
 
-    /// Training problems beyond the number asked for, made from those that were drawn.
-    fn more_training(&self, drawn: &[ProblemOf<Self>]) -> Vec<ProblemOf<Self>> {
-        let _ = drawn;
-        Vec::new()
+    /// Checks the values of the params that choose no problems.
+    fn check(&self) -> Result<(), ParamError> {
+        Ok(())
+    }
+
+    /// The training problems, made from those that were drawn.
+    fn training(&self, drawn: Vec<ProblemOf<Self>>, seed: u64) -> Vec<ProblemOf<Self>> {
+        let _ = seed;
+        drawn
     }
 
     /// The row with the full solution.
@@ -128,6 +138,7 @@ impl<P: TaskParams> DrawnParams<P> {
             own: own.read().map_err(with_shared_names)?,
         };
         read.splits.check()?;
+        read.own.check()?;
         read.demand().check()?;
         Ok(read)
     }
@@ -141,7 +152,10 @@ impl<P: TaskParams> DrawnParams<P> {
         });
         let properties = schema.get_mut("properties").and_then(|properties| properties.as_object_mut());
         for (name, property) in properties.into_iter().flatten() {
-            property["default"] = defaults[name].clone();
+            // One that is not written at its default says so itself.
+            if let Some(default) = defaults.get(name) {
+                property["default"] = default.clone();
+            }
             if name == "skip_share" {
                 property["description"] = P::SKIP_SHARE.into();
             }
@@ -185,7 +199,7 @@ impl<P: TaskParams> Problems for DrawnParams<P> {
 
     fn generate(&self, seed: u64) -> Splits {
         let mut drawn = self.demand().draw(P::TASK, seed);
-        drawn.train.extend(self.own.more_training(&drawn.train));
+        drawn.train = self.own.training(drawn.train, seed);
         let mut stream = Stream::new(seed, &format!("{} skips", P::TASK));
         let skip = |problem: &ProblemOf<P>, stream: &mut Stream| self.own.skipped(problem, stream);
         let rows = |problems: &[ProblemOf<P>]| problems.iter().map(|problem| self.own.full(problem)).collect();

@@ -1,7 +1,7 @@
 //! Checks of an engine's inputs, so that the passes need none.
 
 use super::{Batch, EngineError, Feed, IGNORED, ScoredFeed};
-use crate::model::{Array, ModelShape};
+use crate::model::{Array, ModelShape, Places};
 
 /// Checks that the tensor `name` has the shape that the decoder needs.
 ///
@@ -37,7 +37,7 @@ pub fn batch(shape: &ModelShape, batch: &Batch) -> Result<(), EngineError> {
         batch.targets.iter().filter(|target| **target != IGNORED),
         shape.vocabulary,
     )?;
-    indices(shape, &batch.tokens, &batch.lines, &batch.columns)
+    indices(shape, &batch.tokens, &batch.lines, &batch.columns, &batch.places)
 }
 
 /// Checks that a feed fits the decoder and its cache of `slots` slots; the feed's slot holds `held` tokens.
@@ -67,7 +67,7 @@ pub fn feed(shape: &ModelShape, slots: usize, feed: &Feed<'_>, held: usize) -> R
             context: shape.context,
         });
     }
-    indices(shape, feed.tokens, feed.lines, feed.columns)
+    indices(shape, feed.tokens, feed.lines, feed.columns, feed.places)
 }
 
 /// Checks that the targets of a feed are tokens after some of the feed's, in order.
@@ -118,7 +118,7 @@ fn slot(slots: usize, slot: usize) -> Result<(), EngineError> {
     })
 }
 
-fn indices(shape: &ModelShape, tokens: &[u32], lines: &[u32], columns: &[u32]) -> Result<(), EngineError> {
+fn indices(shape: &ModelShape, tokens: &[u32], lines: &[u32], columns: &[u32], places: &[u32]) -> Result<(), EngineError> {
     below("token", tokens.iter(), shape.vocabulary)?;
     if shape.lines > 0 {
         count("line numbers", lines.len(), tokens.len())?;
@@ -127,6 +127,10 @@ fn indices(shape: &ModelShape, tokens: &[u32], lines: &[u32], columns: &[u32]) -
     if shape.columns > 0 {
         count("column numbers", columns.len(), tokens.len())?;
         below("column number", columns.iter(), shape.columns)?;
+    }
+    if shape.places.is_some() {
+        count("rows of places", places.len(), Places::TABLES * tokens.len())?;
+        below("row of places", places.iter(), shape.place_rows())?;
     }
     Ok(())
 }

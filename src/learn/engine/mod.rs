@@ -1,8 +1,8 @@
 //! The engines: forward and backward pass, optimizer step and cached decoding over the weights of one decoder.
 //!
 //! Two engines implement the same traits: `candle` (the reference, on any candle device) and `cpu` (our own). Neither uses
-//! tokenizers, data sets or stages. The residual stream starts as token embedding + line embedding + column embedding. Rotary
-//! positions count from the start of each sequence.
+//! tokenizers, data sets or stages. The residual stream starts as token embedding + line embedding + column embedding, and rotary
+//! positions count from the start of each sequence; or it starts as token embedding + the rows of its places, and there are no rotary positions.
 
 pub mod candle;
 mod check;
@@ -14,9 +14,10 @@ mod scored;
 mod state;
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::model::lora::is_adapter;
-use crate::model::{Lora, ModelError, Weights};
+use crate::model::{Lora, ModelError, Places, Weights};
 
 pub use choice::{
     Engine, check_dtype, check_frozen, check_lora, decoder, decoding_memory, instruction_set, numeric_class, recommended_slots,
@@ -45,11 +46,31 @@ pub struct Batch {
     pub lines: Vec<u32>,
     /// Column of each token, less than the shape's `columns` (empty if that is 0). [tokens]
     pub columns: Vec<u32>,
+    /// Rows of the table of places: for each token one for its index and for each of the two before it, less than the shape's `place_rows`
+    /// (empty if that is 0). [tokens, 3]
+    pub places: Vec<u32>,
     /// Lengths of the sequences; their sum is the number of tokens. [sequences]
     pub lengths: Vec<usize>,
 }
 
 impl Batch {
+    /// The tokens `range` of the sequence that begins at token `first`, for a slot that holds those before them.
+    #[cfg(test)]
+    fn feed(&self, slot: usize, first: usize, range: Range<usize>) -> Feed<'_> {
+        let all = Feed {
+            slot,
+            start: 0,
+            tokens: &self.tokens,
+            lines: &self.lines,
+            columns: &self.columns,
+            places: &self.places,
+        };
+        Feed {
+            start: range.start,
+            ..all.piece(first + range.start..first + range.end)
+        }
+    }
+
     /// Number of tokens that have a loss.
     pub fn trained(&self) -> usize {
         self.targets.iter().filter(|target| **target != IGNORED).count()
@@ -237,6 +258,23 @@ pub struct Feed<'a> {
     pub lines: &'a [u32],
     /// As in [`Batch`]. [tokens]
     pub columns: &'a [u32],
+    /// As in [`Batch`]. [tokens, 3]
+    pub places: &'a [u32],
+}
+
+impl<'a> Feed<'a> {
+    /// The tokens in `range`, which are fed after those before them. This feed has all tokens of the sequence.
+    pub fn piece(self, range: Range<usize>) -> Self {
+        let part = |list: &'a [u32], each: usize| list.get(range.start * each..range.end * each).unwrap_or_default();
+        Self {
+            slot: self.slot,
+            start: range.start,
+            tokens: part(self.tokens, 1),
+            lines: part(self.lines, 1),
+            columns: part(self.columns, 1),
+            places: part(self.places, Places::TABLES),
+        }
+    }
 }
 
 /// Decodes with a preallocated key/value cache of a fixed number of slots.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::architecture_error::{ArchitectureError, MAX_SIZE, in_range, positive};
-use super::{Llama3Scaling, ModelShape, RopeScaling};
+use super::{Llama3Scaling, ModelShape, Places, RopeScaling, TokenPositions};
 
 /// The shape of a Llama-style decoder, as an experiment describes it under `[models]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +32,9 @@ pub struct Architecture {
     pub norm_epsilon: f64,
     /// Whether the output layer shares the embedding's weights.
     pub tied: bool,
+    /// What the model knows of the positions of its tokens: `lines` (rotary positions, and the tables of `lines` and `columns`) or `places`
+    /// (of digits and the lines that work on them; without `lines`, `columns` and rotary positions).
+    pub positions: TokenPositions,
     /// Rows of the learned embedding of the line number (0: none).
     pub lines: usize,
     /// Rows of the learned embedding of the column since the last line break or colon (0: none).
@@ -55,6 +58,7 @@ impl Default for Architecture {
             rope_scaling: None,
             norm_epsilon: 1e-5,
             tied: true,
+            positions: TokenPositions::Lines,
             lines: 64,
             columns: 64,
             context: 1024,
@@ -122,7 +126,34 @@ impl Architecture {
         }
         positive("rope_theta", self.rope_theta)?;
         positive("norm_epsilon", self.norm_epsilon)?;
+        if let TokenPositions::Places(places) = self.positions {
+            places.check()?;
+            self.check_unused("places")?;
+        }
         self.rope_scaling.as_ref().map_or(Ok(()), Llama3Scaling::check)
+    }
+
+    /// Refuses fields of other positions than those of `kind`. Tables without rows are as good as none.
+    fn check_unused(&self, kind: &'static str) -> Result<(), ArchitectureError> {
+        let default = Self::default();
+        let given = [
+            ("lines", ![0, default.lines].contains(&self.lines)),
+            ("columns", ![0, default.columns].contains(&self.columns)),
+            ("rope_theta", self.rope_theta != default.rope_theta),
+            ("rope_scaling", self.rope_scaling.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((field, _)) => Err(ArchitectureError::Unused { field, kind }),
+            None => Ok(()),
+        }
+    }
+
+    /// The places that the model knows, if it knows places.
+    fn places(&self) -> Option<Places> {
+        match self.positions {
+            TokenPositions::Lines => None,
+            TokenPositions::Places(places) => Some(places),
+        }
     }
 
     /// The shape for a vocabulary of n tokens.
@@ -132,6 +163,8 @@ impl Architecture {
     pub fn shape(&self, vocabulary: usize) -> Result<ModelShape, ArchitectureError> {
         self.check()?;
         in_range("vocabulary", vocabulary, 1)?;
+        let places = self.places();
+        let unless_places = |rows| if places.is_some() { 0 } else { rows };
         Ok(ModelShape {
             vocabulary,
             width: self.width,
@@ -154,8 +187,9 @@ impl Architecture {
             rope_scaling: self.rope_scaling.map(RopeScaling::Llama3),
             norm_epsilon: self.norm_epsilon,
             tied: self.tied,
-            lines: self.lines,
-            columns: self.columns,
+            lines: unless_places(self.lines),
+            columns: unless_places(self.columns),
+            places,
             context: self.context,
         })
     }
@@ -200,6 +234,13 @@ mod tests {
         }
         let shape = Architecture::preset("tiny").unwrap().shape(50).unwrap();
         assert_eq!((shape.kv_heads, shape.feed_forward, shape.head_dim), (4, 176, 16));
+        assert_eq!((shape.lines, shape.columns, shape.places), (64, 64, None));
+        let places = Architecture {
+            positions: TokenPositions::Places(Places::default()),
+            ..Architecture::default()
+        };
+        let shape = places.shape(50).unwrap();
+        assert_eq!((shape.lines, shape.columns, shape.places), (0, 0, Some(Places::default())));
     }
 
     #[test]
@@ -222,6 +263,18 @@ mod tests {
         insta::assert_snapshot!(scaled(Llama3Scaling { low_freq_factor: 4.0, ..scaling }), @"`rope_scaling.low_freq_factor` = 4 must be less than `rope_scaling.high_freq_factor` = 4");
         insta::assert_snapshot!(scaled(Llama3Scaling { original_context: 0, ..scaling }), @"`rope_scaling.original_context` must be at least 1");
         insta::assert_snapshot!(problem(|a| a.rope_theta = -1.0), @"`rope_theta` = -1 must be a positive number");
+        let places = |places: Places, change: fn(&mut Architecture)| {
+            problem(|a| {
+                a.positions = TokenPositions::Places(places);
+                change(a);
+            })
+        };
+        let nine = Places::default();
+        insta::assert_snapshot!(places(Places { rows: 13, ..nine }, |_| ()), @"`positions.rows` = 13 must be at least 14: `positions.top` = 11 needs a row for each index from two before 0 to the top");
+        insta::assert_snapshot!(places(Places { top: 0, ..nine }, |_| ()), @"`positions.top` must be at least 1");
+        insta::assert_snapshot!(places(Places { top: usize::MAX, ..nine }, |_| ()), @"`positions.top` = 18446744073709551615 is too large, it must be at most 1048576");
+        insta::assert_snapshot!(places(nine, |a| a.lines = 32), @"`lines` is not used with `positions` of the kind `places`; leave it out");
+        insta::assert_snapshot!(places(nine, |a| a.rope_theta = 1e8), @"`rope_theta` is not used with `positions` of the kind `places`; leave it out");
         let vocabulary = |tokens| Architecture::default().shape(tokens).unwrap_err().to_string();
         insta::assert_snapshot!(vocabulary(0), @"`vocabulary` must be at least 1");
         insta::assert_snapshot!(vocabulary(1 << 40), @"`vocabulary` = 1099511627776 is too large, it must be at most 1048576");

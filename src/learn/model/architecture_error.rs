@@ -25,6 +25,12 @@ pub enum ArchitectureError {
     Turns { slow: f64, fast: f64 },
     #[error("`rope_theta` = {theta} must be more than 1, since the scaling of the positions divides by its logarithm")]
     Theta { theta: f64 },
+    #[error(
+        "`positions.rows` = {rows} must be at least {least}: `positions.top` = {top} needs a row for each index from two before 0 to the top"
+    )]
+    FewRows { rows: usize, top: usize, least: usize },
+    #[error("`{field}` is not used with `positions` of the kind `{kind}`; leave it out")]
+    Unused { field: &'static str, kind: &'static str },
     #[error("`{field}` = {number} must be a positive number")]
     NotPositive { field: &'static str, number: f64 },
 }

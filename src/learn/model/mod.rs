@@ -16,6 +16,7 @@ mod rotary;
 mod stand_in;
 mod stored_tensor;
 mod tensor_file;
+mod token_positions;
 mod weight_source;
 mod weights_file;
 
@@ -37,6 +38,7 @@ pub use prompter::Prompter;
 pub use rotary::{Llama3Scaling, LongRope, RopeScaling, Yarn};
 pub use stored_tensor::{StoredTensor, le_bytes, write_tensors};
 pub use tensor_file::TensorFile;
+pub use token_positions::{Places, TokenPositions};
 pub use weight_source::WeightSource;
 pub use weights_file::WeightsFile;
 
@@ -73,6 +75,8 @@ pub struct ModelShape {
     pub tied: bool,
     pub lines: usize,
     pub columns: usize,
+    /// The places of digits and lines, which take the place of all other positions; `None` for a model with rotary positions.
+    pub places: Option<Places>,
     pub context: usize,
 }
 
@@ -87,6 +91,11 @@ impl ModelShape {
     /// any number of layers.
     fn is_deeper_than(&self, tensors: usize) -> bool {
         self.layers > tensors || self.layers > ALWAYS_ALLOWED_LAYERS.max(tensors / MIN_TENSORS_PER_LAYER)
+    }
+
+    /// Rows of the three tables of places together; 0 if the model knows none.
+    pub fn place_rows(&self) -> usize {
+        self.places.map_or(0, |places| places.rows.saturating_mul(Places::TABLES))
     }
 
     /// Number of parameters.
@@ -129,6 +138,7 @@ impl ModelShape {
             ("model.embed_tokens.weight", self.vocabulary),
             ("model.embed_lines.weight", self.lines),
             ("model.embed_columns.weight", self.columns),
+            ("model.embed_places.weight", self.place_rows()),
             ("lm_head.weight", if self.tied { 0 } else { self.vocabulary }),
         ] {
             if rows > 0 {
@@ -150,5 +160,6 @@ pub struct Array {
 /// The weights by name, with Hugging Face's Llama names (`model.embed_tokens.weight`, `model.layers.0.self_attn.q_proj.weight` as
 /// [out, in], …, `model.layers.0.self_attn.q_proj.bias` [out] if there are biases, `model.layers.0.self_attn.q_norm.weight` [head] if there are
 /// norms of queries and keys, `lm_head.weight` if not tied). The tables of the learned
-/// positions are `model.embed_lines.weight` [lines, width] and `model.embed_columns.weight` [columns, width].
+/// positions are `model.embed_lines.weight` [lines, width] and `model.embed_columns.weight` [columns, width]; or
+/// `model.embed_places.weight` [3 · rows, width], the rows for a token's index, then those for the index before and the one before that.
 pub type Weights = BTreeMap<String, Array>;

@@ -206,11 +206,14 @@ impl RopeScaling {
 }
 
 impl ModelShape {
-    /// The angle of each pair of a head from one position to the next: `θ^(-2i/head)` (Su et al. 2021), with the shape's scaling. Computed in
-    /// f64 with `libm`, to be the same on every platform. [head / 2]
+    /// The angle of each pair of a head from one position to the next: `θ^(-2i/head)` (Su et al. 2021), with the shape's scaling; 0 for a
+    /// shape without rotary positions. Computed in f64 with `libm`, to be the same on every platform. [head / 2]
     pub fn frequencies(&self) -> Vec<f64> {
         let frequency = |pair: usize| libm::pow(self.rope_theta, -2.0 * pair as f64 / self.head_dim as f64);
         let plain = (0..self.head_dim / 2).map(frequency);
+        if !self.is_rotary() {
+            return vec![0.0; self.head_dim / 2];
+        }
         match &self.rope_scaling {
             None => plain.collect(),
             Some(RopeScaling::Linear(factor)) => plain.map(|frequency| frequency / factor).collect(),
@@ -220,9 +223,15 @@ impl ModelShape {
         }
     }
 
+    /// Whether queries and keys are rotated.
+    pub fn is_rotary(&self) -> bool {
+        self.places.is_none()
+    }
+
     /// The factor on rotated queries and keys.
     fn magnitude(&self) -> f64 {
         match &self.rope_scaling {
+            _ if !self.is_rotary() => 1.0,
             Some(RopeScaling::LongRope(long)) => long.magnitude,
             Some(RopeScaling::Yarn(yarn)) => yarn.magnitude,
             Some(RopeScaling::Linear(_) | RopeScaling::Llama3(_)) | None => 1.0,

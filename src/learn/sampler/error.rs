@@ -10,6 +10,8 @@ pub enum SampleError {
     Stopped,
     #[error("the prompt of `{stream}` has {tokens} tokens and leaves no space in the model's context of {context}")]
     PromptTooLong { stream: String, tokens: usize, context: usize },
+    #[error("the prompt of `{stream}` has a number of {digits} digits, and the model places for {top}")]
+    BeyondTop { stream: String, digits: usize, top: usize },
     #[error("the prompt of `{stream}` is empty")]
     EmptyPrompt { stream: String },
     #[error(

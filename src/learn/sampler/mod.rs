@@ -8,10 +8,12 @@ mod slots;
 mod stop;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::dataset::FilledPrompt;
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, ModelShape, WeightSource};
+use crate::positions::{self, PlacedToken};
 use crate::tokenizer::Tokenizer;
 
 pub use error::SampleError;
@@ -156,35 +158,81 @@ where
     Ok(done.into_iter().map(|(_, response)| response).collect())
 }
 
-/// The requests whose prompts are longer than the model's context, by number, with their lengths in tokens.
+/// Why a model cannot read a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLong {
+    /// It has more tokens than the model's context.
+    Tokens { tokens: usize, context: usize },
+    /// A number in it has more digits than the highest index that the model has places for.
+    Digits { digits: usize, top: usize },
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokens { tokens, context } => write!(f, "its prompt has {tokens} tokens, and the model's context {context}"),
+            Self::Digits { digits, top } => {
+                write!(f, "its prompt has a number of {digits} digits, and the model places for {top}")
+            }
+        }
+    }
+}
+
+impl TooLong {
+    /// Why a model of `shape` cannot read a prompt; `None` if it can.
+    fn of(shape: &ModelShape, prompt: &[PlacedToken]) -> Option<Self> {
+        if prompt.len() > shape.context {
+            let (tokens, context) = (prompt.len(), shape.context);
+            return Some(Self::Tokens { tokens, context });
+        }
+        let (digits, top) = (positions::top(prompt), shape.places?.top);
+        (digits > top).then_some(Self::Digits { digits, top })
+    }
+}
+
+/// The requests whose prompts the model cannot read, by number, with the reason.
 ///
 /// # Errors
 /// When a prompt has a character for which the model has no token, or the tokenizer fails.
-pub fn too_long<W>(model: &Model<W>, requests: &[Request]) -> Result<BTreeMap<usize, usize>, SampleError> {
-    let lengths = requests.iter().map(|request| Ok(tokens(&model.tokenizer, request)?.len()));
-    let lengths = lengths.collect::<Result<Vec<usize>, SampleError>>()?.into_iter().enumerate();
-    Ok(lengths.filter(|(_, length)| *length > model.shape.context).collect())
+pub fn too_long<W>(model: &Model<W>, requests: &[Request]) -> Result<BTreeMap<usize, TooLong>, SampleError> {
+    let mut long = BTreeMap::new();
+    for (number, request) in requests.iter().enumerate() {
+        let tokens = placed(&model.shape, &model.tokenizer, request)?;
+        long.extend(TooLong::of(&model.shape, &tokens).map(|reason| (number, reason)));
+    }
+    Ok(long)
 }
 
 fn tokenise(asked: SamplingInput<'_>) -> Result<Vec<QueuedRequest>, SampleError> {
-    let (context, requests) = (asked.shape.context, asked.requests.iter().enumerate());
+    let requests = asked.requests.iter().enumerate();
     requests
         .map(|(number, request)| {
-            let tokens = tokens(asked.tokenizer, request)?;
+            let tokens = placed(asked.shape, asked.tokenizer, request)?;
             let stream = || request.stream.clone();
             if tokens.is_empty() {
                 return Err(SampleError::EmptyPrompt { stream: stream() });
             }
-            if tokens.len() > context {
-                return Err(SampleError::PromptTooLong {
+            match TooLong::of(asked.shape, &tokens) {
+                None => Ok(QueuedRequest { number, tokens }),
+                Some(TooLong::Tokens { tokens, context }) => Err(SampleError::PromptTooLong {
                     stream: stream(),
-                    tokens: tokens.len(),
+                    tokens,
                     context,
-                });
+                }),
+                Some(TooLong::Digits { digits, top }) => Err(SampleError::BeyondTop {
+                    stream: stream(),
+                    digits,
+                    top,
+                }),
             }
-            Ok(QueuedRequest { number, tokens })
         })
         .collect()
+}
+
+/// The tokens of a prompt, and where they stand.
+fn placed(shape: &ModelShape, tokenizer: &Tokenizer, request: &Request) -> Result<Vec<PlacedToken>, SampleError> {
+    let tokens = tokens(tokenizer, request)?;
+    Ok(positions::placed(shape, tokenizer, &tokens, tokens.len()))
 }
 
 /// The tokens of a prompt, which must not leave out anything of it.

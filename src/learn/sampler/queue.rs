@@ -4,6 +4,8 @@
 //! prompt that any slot holds. If a prompt that starts in the same step will hold a longer prefix, the request waits for one step. So a
 //! prefix that many prompts share (an instruction, or a question with several samples) is read once, as long as a slot holds it.
 
+use crate::positions::{self, PlacedToken};
+
 /// The number of waiting requests that are searched for one that can start now.
 const QUEUE_WINDOW: usize = 64;
 
@@ -15,7 +17,8 @@ const MIN_TOKENS_SAVED: usize = 2;
 pub(super) struct QueuedRequest {
     /// Its number among the requests.
     pub(super) number: usize,
-    pub(super) tokens: Vec<u32>,
+    /// The prompt. Tokens at other places are other tokens, since their keys and values differ.
+    pub(super) tokens: Vec<PlacedToken>,
 }
 
 /// A request that starts in `slot`.
@@ -40,7 +43,7 @@ pub(super) struct Queue {
 struct QueueSlot {
     busy: bool,
     /// The tokens in the slot's cache.
-    held: Vec<u32>,
+    held: Vec<PlacedToken>,
 }
 
 impl Queue {
@@ -91,7 +94,7 @@ impl Queue {
     }
 
     /// The slot that holds the longest prefix of `tokens`, and its length; `slot` itself if it is among the longest.
-    fn holder(&self, slot: usize, tokens: &[u32]) -> (usize, usize) {
+    fn holder(&self, slot: usize, tokens: &[PlacedToken]) -> (usize, usize) {
         let held = |slot: usize| self.slots.get(slot).map_or(0, |slot| common(&slot.held, tokens));
         let mut best = (slot, held(slot));
         for other in 0..self.slots.len() {
@@ -104,7 +107,7 @@ impl Queue {
     }
 
     /// Records that `slot` has read `tokens`.
-    pub(super) fn read(&mut self, slot: usize, tokens: &[u32]) {
+    pub(super) fn read(&mut self, slot: usize, tokens: &[PlacedToken]) {
         if let Some(slot) = self.slots.get_mut(slot) {
             slot.held.extend_from_slice(tokens);
         }
@@ -119,9 +122,8 @@ impl Queue {
 }
 
 /// The length of the common prefix of `held` and a prompt, without the prompt's last token.
-fn common(held: &[u32], prompt: &[u32]) -> usize {
-    let alike = held.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-    alike.min(prompt.len().saturating_sub(1))
+fn common(held: &[PlacedToken], prompt: &[PlacedToken]) -> usize {
+    positions::common(held, prompt).min(prompt.len().saturating_sub(1))
 }
 
 #[cfg(test)]
@@ -130,9 +132,15 @@ mod tests {
 
     use super::*;
 
+    /// Tokens without places.
+    fn bare(tokens: &[u32]) -> Vec<PlacedToken> {
+        tokens.iter().map(|token| PlacedToken::first(*token)).collect()
+    }
+
     /// Runs a queue over caches that are lists of tokens. A response is `lengths[number]` tokens 9. Returns the number of steps, and of prompt
     /// tokens read.
     fn run(prompts: &[Vec<u32>], lengths: &[usize], slots: usize) -> (usize, usize) {
+        let prompts: Vec<_> = prompts.iter().map(|prompt| bare(prompt)).collect();
         let waiting = prompts.iter().cloned().enumerate();
         let waiting = waiting.map(|(number, tokens)| QueuedRequest { number, tokens }).collect();
         let (mut queue, mut caches) = (Queue::new(waiting, slots), vec![Vec::new(); slots]);
@@ -163,8 +171,8 @@ mod tests {
                     queue.free(slot);
                 } else {
                     *written += 1;
-                    caches[slot].push(9);
-                    queue.read(slot, &[9]);
+                    caches[slot].extend(bare(&[9]));
+                    queue.read(slot, &bare(&[9]));
                 }
             }
             steps += 1;
@@ -218,11 +226,11 @@ mod tests {
             vec![
                 QueuedRequest {
                     number: 0,
-                    tokens: vec![1],
+                    tokens: bare(&[1]),
                 },
                 QueuedRequest {
                     number: 1,
-                    tokens: vec![2, 3],
+                    tokens: bare(&[2, 3]),
                 },
             ],
             1,

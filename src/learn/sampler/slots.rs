@@ -8,7 +8,8 @@ use super::stop::StopStrings;
 use super::{Request, Response, SampleError, Sampling, SamplingProgress, SamplingRun};
 use crate::engine::{DecodingEngine, Feed};
 use crate::model::ModelShape;
-use crate::tokenizer::{Cursor, Tokenizer};
+use crate::positions::{self, Cursor, PlaceMap, PlacedToken, TokenRows};
+use crate::tokenizer::Tokenizer;
 
 /// The inputs of sampling.
 #[derive(Clone, Copy)]
@@ -26,10 +27,10 @@ struct ActiveResponse {
     cursor: Cursor,
     /// Number of tokens in the slot's cache.
     held: usize,
-    /// The next tokens to feed, with their positions.
-    next: Vec<u32>,
-    lines: Vec<u32>,
-    columns: Vec<u32>,
+    /// The next tokens to feed.
+    next: Vec<PlacedToken>,
+    /// The same as the engine reads them.
+    rows: TokenRows,
     /// The response so far.
     response: Vec<u32>,
 }
@@ -37,6 +38,8 @@ struct ActiveResponse {
 /// Answers requests with the slots of one decoder.
 pub(super) struct BatchSampler<'a> {
     asked: SamplingInput<'a>,
+    /// The rows of places, if the model knows them.
+    map: Option<PlaceMap>,
     decoder: Box<dyn DecodingEngine>,
     queue: Queue,
     /// By slot.
@@ -50,6 +53,7 @@ impl<'a> BatchSampler<'a> {
     pub(super) fn new(asked: SamplingInput<'a>, decoder: Box<dyn DecodingEngine>, queue: Queue, slots: usize) -> Self {
         Self {
             asked,
+            map: asked.shape.places.map(PlaceMap::middle),
             decoder,
             queue,
             active: (0..slots).map(|_| None).collect(),
@@ -91,7 +95,7 @@ impl<'a> BatchSampler<'a> {
                 self.decoder.copy(start.from, start.slot, start.shared)?;
             }
             if let Some(active) = self.active.get_mut(start.slot) {
-                *active = Some(ActiveResponse::new(self.asked, &start));
+                *active = Some(ActiveResponse::new(self.asked, self.map.as_ref(), &start));
             }
         }
         Ok(())
@@ -100,14 +104,14 @@ impl<'a> BatchSampler<'a> {
     /// Samples one token for each active slot. Finished responses move to `done`.
     fn step(&mut self) -> Result<(), SampleError> {
         let active = self.active.iter().enumerate();
-        let feeds: Vec<Feed<'_>> = active.filter_map(|(slot, active)| Some(active.as_ref()?.feed(slot))).collect();
+        let feeds: Vec<_> = active.filter_map(|(slot, active)| Some(active.as_ref()?.feed(slot))).collect();
         let logits = self.decoder.feed(&feeds)?;
         let rows = logits.chunks(self.asked.shape.vocabulary);
         let active = self.active.iter_mut().enumerate().filter(|(_, slot)| slot.is_some());
         for ((slot, place), logits) in active.zip(rows) {
             let Some(active) = place else { continue };
             self.queue.read(slot, &active.next);
-            if let Some(response) = active.extend(self.asked, logits, &mut self.candidates)? {
+            if let Some(response) = active.extend(self.asked, self.map.as_ref(), logits, &mut self.candidates)? {
                 self.done.push((active.number, response));
                 self.queue.free(slot);
                 *place = None;
@@ -128,45 +132,38 @@ impl SamplingInput<'_> {
 }
 
 impl ActiveResponse {
-    fn new(asked: SamplingInput<'_>, start: &SlotStart) -> Self {
+    fn new(asked: SamplingInput<'_>, map: Option<&PlaceMap>, start: &SlotStart) -> Self {
+        let prompt = &start.request.tokens;
         let mut active = Self {
             number: start.request.number,
             chooser: TokenChooser::new(asked.sampling, asked.stream(start.request.number)),
-            cursor: Cursor::default(),
+            cursor: Cursor::at_end(asked.shape, asked.tokenizer, prompt),
             held: start.shared,
             next: Vec::new(),
-            lines: Vec::new(),
-            columns: Vec::new(),
+            rows: TokenRows::default(),
             response: Vec::new(),
         };
-        let (shared, rest) = start.request.tokens.split_at(start.shared);
-        active.queue(asked, shared);
-        active.queue(asked, rest);
+        active.queue(asked, map, prompt.get(start.shared..).unwrap_or_default());
         active
     }
 
     /// Sets the next tokens to feed.
-    fn queue(&mut self, asked: SamplingInput<'_>, tokens: &[u32]) {
-        let (lines, columns) = (asked.shape.lines, asked.shape.columns);
-        (self.lines, self.columns) = self.cursor.positions(asked.tokenizer, tokens, lines, columns);
+    fn queue(&mut self, asked: SamplingInput<'_>, map: Option<&PlaceMap>, tokens: &[PlacedToken]) {
         self.next.clear();
         self.next.extend_from_slice(tokens);
+        self.rows.clear();
+        self.rows.extend(asked.shape, map, tokens);
     }
 
     fn feed(&self, slot: usize) -> Feed<'_> {
-        Feed {
-            slot,
-            start: self.held,
-            tokens: &self.next,
-            lines: &self.lines,
-            columns: &self.columns,
-        }
+        self.rows.feed(slot, self.held)
     }
 
     /// Adds the next token to the response. Returns the response if it is finished.
     fn extend(
         &mut self,
         asked: SamplingInput<'_>,
+        map: Option<&PlaceMap>,
         logits: &[f32],
         candidates: &mut TokenCandidates,
     ) -> Result<Option<Response>, SampleError> {
@@ -182,7 +179,10 @@ impl ActiveResponse {
         self.held += self.next.len();
         self.response.push(token);
         let ended = tokenizer.ends().contains(&token);
-        let full = self.response.len() >= asked.max_tokens(self.number) || self.held >= shape.context;
+        let next = self.cursor.advance(tokenizer, token);
+        // A model has no rows for a line beyond its highest index, as it has no positions beyond its context.
+        let fits = self.held < shape.context && positions::reaches(shape, &[next]);
+        let full = self.response.len() >= asked.max_tokens(self.number) || !fits;
         let stops = StopStrings(&sampling.stop);
         if ended || full || stops.reached(tokenizer, &self.response)? {
             let text = self
@@ -199,7 +199,7 @@ impl ActiveResponse {
                 return Ok(Some(Response { text, tokens, finished }));
             }
         }
-        self.queue(asked, &[token]);
+        self.queue(asked, map, &[next]);
         Ok(None)
     }
 }

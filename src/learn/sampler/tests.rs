@@ -2,16 +2,27 @@ use std::cell::Cell;
 
 use super::*;
 use crate::dataset::Prompt;
-use crate::model::{Architecture, initialise};
+use crate::model::{Architecture, Places, TokenPositions, initialise};
 use crate::tokenizer::{Tokenizer, TokenizerStyle};
 
 /// An untrained model whose responses still differ from prompt to prompt.
 fn model(context: usize) -> Model {
+    model_with(context, TokenPositions::Lines)
+}
+
+/// One that knows places, up to 9.
+fn knowing_places() -> Model {
+    let places = Places { rows: 13, top: 9, wide: 0 };
+    model_with(64, TokenPositions::Places(places))
+}
+
+fn model_with(context: usize, positions: TokenPositions) -> Model {
     let tokenizer = Tokenizer::build(TokenizerStyle::Char, ["Question: 12 + 3\nAnswer:\n", "Thus, the answer is 15."]).unwrap();
     let architecture = Architecture {
         width: 32,
         heads: 2,
         context,
+        positions,
         ..Architecture::default()
     };
     let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
@@ -56,7 +67,12 @@ fn drawn() -> Sampling {
 
 #[test]
 fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
-    let model = model(64);
+    responses_are_the_same(&model(64));
+    // The prompts begin alike, with numbers of different lengths: so the same tokens have other places.
+    responses_are_the_same(&knowing_places());
+}
+
+fn responses_are_the_same(model: &Model) {
     // Three samples of every other prompt, so that prompts share all tokens except the last one, a prefix, or almost nothing.
     let several = |(index, request): (usize, Request)| {
         let samples = 0..if index % 2 == 0 { 3 } else { 1 };
@@ -84,19 +100,19 @@ fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
     ];
     for (engine, sampling) in cases {
         let sampling = Sampling { engine, ..sampling };
-        let one = answer(&model, &requests, &sampling, &RUN, 1).unwrap();
+        let one = answer(model, &requests, &sampling, &RUN, 1).unwrap();
         let distinct: std::collections::BTreeSet<_> = one.iter().map(|response| &response.text).collect();
         assert!(distinct.len() > 10, "{distinct:?}");
         for slots in [7, 64] {
             let run = SamplingRun { threads: 2, ..RUN };
-            assert_eq!(answer(&model, &requests, &sampling, &run, slots).unwrap(), one);
+            assert_eq!(answer(model, &requests, &sampling, &run, slots).unwrap(), one);
         }
         let mut reversed = requests.clone();
         reversed.reverse();
-        let mut answers = sample(&model, &reversed, &sampling, &RUN).unwrap();
+        let mut answers = sample(model, &reversed, &sampling, &RUN).unwrap();
         answers.reverse();
         assert_eq!(answers, one);
-        assert_eq!(sample(&model, &requests[4..5], &sampling, &RUN).unwrap(), one[4..5]);
+        assert_eq!(sample(model, &requests[4..5], &sampling, &RUN).unwrap(), one[4..5]);
     }
 }
 
@@ -121,6 +137,60 @@ fn responses_end_at_the_end_token_the_limit_or_the_context() {
         assert!(whole.text.starts_with(&short.text), "{short:?} {whole:?}");
         assert_eq!(short.tokens, whole.tokens.min(limit as u32 + 1));
     }
+}
+
+#[test]
+fn a_response_ends_before_a_line_that_the_model_has_no_place_for() {
+    let model = knowing_places();
+    // A model that writes nothing but line breaks: its layers add nothing, and all rows of places are those of the line break.
+    let (line, width) = (model.tokenizer.find("\n").unwrap() as usize, model.shape.width);
+    let mut weights = model.weights.clone();
+    let back = weights
+        .iter_mut()
+        .filter(|(name, _)| name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight"));
+    back.for_each(|(_, array)| array.data.fill(0.0));
+    let embedding = &mut weights.get_mut("model.embed_tokens.weight").unwrap().data;
+    embedding.fill(0.0);
+    embedding[line * width..(line + 1) * width].fill(1.0);
+    weights.get_mut("model.embed_places.weight").unwrap().data.fill(1.0);
+    let model = Model { weights, ..model };
+    for engine in [Engine::Cpu, Engine::Candle] {
+        let sampling = Sampling {
+            engine,
+            ..Sampling::default()
+        };
+        // The first break opens line 2, the eighth line 9. The ninth opens one that is too much: it is written, but not read.
+        let responses = sample(&model, &requests(3), &sampling, &RUN).unwrap();
+        for response in responses {
+            assert_eq!(response.text, "\n".repeat(9));
+            assert!(response.tokens == 9 && !response.finished);
+        }
+    }
+}
+
+#[test]
+fn a_prompt_with_more_digits_than_places_cannot_be_read() {
+    let model = knowing_places();
+    let request = |number: &str| Request {
+        prompt: FilledPrompt::written(format!("Question: {number} + 2\nAnswer:\n")),
+        stream: number.to_owned(),
+        max_tokens: 4,
+    };
+    let requests = [request("123123123"), request("1231231231")];
+    let long = too_long(&model, &requests).unwrap();
+    assert_eq!(long, BTreeMap::from([(1, TooLong::Digits { digits: 10, top: 9 })]));
+    insta::assert_snapshot!(long[&1], @"its prompt has a number of 10 digits, and the model places for 9");
+    let error = sample(&model, &requests, &drawn(), &RUN).unwrap_err();
+    insta::assert_snapshot!(error, @"the prompt of `1231231231` has a number of 10 digits, and the model places for 9");
+    sample(&model, &requests[..1], &drawn(), &RUN).unwrap();
+    let short = Model {
+        shape: ModelShape {
+            context: 16,
+            ..model.shape.clone()
+        },
+        ..model
+    };
+    insta::assert_snapshot!(too_long(&short, &requests).unwrap()[&0], @"its prompt has 32 tokens, and the model's context 16");
 }
 
 #[test]

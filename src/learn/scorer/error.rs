@@ -17,6 +17,10 @@ pub enum ScoreError {
     )]
     TooLong { stream: String, tokens: usize, context: usize },
     #[error(
+        "the text of `{stream}` has a line or a digit beyond the highest index that the model has places for: {highest}, where `top` of its `positions` is {top}; leave such rows out"
+    )]
+    BeyondTop { stream: String, highest: usize, top: usize },
+    #[error(
         "the model has no token for {text:?} (the text of `{stream}`: {line:?}); leave such rows out, or train the model on rows that contain it, or pass such rows to its training as `vocabulary`"
     )]
     Unknown { text: String, stream: String, line: String },

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use crate::dataset::FilledPrompt;
 use crate::engine::{self, Dtype, Engine};
 use crate::model::{Model, ModelShape, WeightSource};
+use crate::positions::{self, PlacedToken};
 use crate::python::is_space;
 use crate::tokenizer::Tokenizer;
 
@@ -115,7 +116,6 @@ pub struct ScoringProgress {
 #[derive(Clone, Copy)]
 struct ScoringInput<'a> {
     shape: &'a ModelShape,
-    tokenizer: &'a Tokenizer,
     /// The names of the requests.
     streams: &'a [&'a str],
 }
@@ -208,6 +208,7 @@ fn score<W>(
 where
     for<'w> &'w W: WeightSource,
 {
+    let sequences = placed(model, sequences, streams)?;
     let units = plan::plan(sequences);
     // The cache need not be longer than the longest sequence.
     let longest = units.iter().map(|unit| unit.tokens.len()).max().unwrap_or(0);
@@ -229,10 +230,33 @@ where
     )?;
     let asked = ScoringInput {
         shape: &model.shape,
-        tokenizer: &model.tokenizer,
         streams,
     };
     UnitReader::new(asked, decoder, units, slots).read(run)
+}
+
+/// The sequences, each with what the model reads of it.
+///
+/// # Errors
+/// When the model has no rows for a place.
+fn placed<W>(
+    model: &Model<W>,
+    sequences: Vec<ScoredSequence>,
+    streams: &[&str],
+) -> Result<Vec<(Vec<PlacedToken>, ScoredSequence)>, ScoreError> {
+    let placed = sequences.into_iter().map(|sequence| {
+        let before = sequence.tokens.len().saturating_sub(sequence.scored);
+        let tokens = positions::placed(&model.shape, &model.tokenizer, sequence.input(), before);
+        match model.shape.places {
+            Some(places) if !positions::reaches(&model.shape, &tokens) => Err(ScoreError::BeyondTop {
+                stream: streams.get(sequence.request).map_or(String::new(), ToString::to_string),
+                highest: positions::top(&tokens),
+                top: places.top,
+            }),
+            _ => Ok((tokens, sequence)),
+        }
+    });
+    placed.collect()
 }
 
 #[cfg(test)]

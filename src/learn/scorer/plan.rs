@@ -1,6 +1,7 @@
 //! What is read in which order, so that nothing is read twice: sequences as a tree of their beginnings.
 
 use super::encode::ScoredSequence;
+use crate::positions::{PlacedToken, common};
 
 /// A beginning is shared if it is at least this part of a sequence. Whatever shares less is not worth waiting for.
 const SMALLEST_SHARE: usize = 8;
@@ -8,7 +9,8 @@ const SMALLEST_SHARE: usize = 8;
 /// A sequence to read, and the tokens to score by its results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReadingUnit {
-    pub(super) tokens: Vec<u32>,
+    /// Tokens at other places are other tokens, since their keys and values differ.
+    pub(super) tokens: Vec<PlacedToken>,
     /// An earlier unit with the same beginning.
     pub(super) parent: Option<usize>,
     /// The length of that beginning, in tokens; 0 without a parent. No target of this unit comes after one of these tokens but the last.
@@ -37,17 +39,16 @@ struct Ancestor {
     shared: usize,
 }
 
-/// The units of `sequences`. Sequences that read the same tokens are one unit, and a target belongs to the first unit that reads the tokens
+/// The units of `sequences`, each with what it reads. Sequences that read the same tokens are one unit, and a target belongs to the first unit that reads the tokens
 /// before it. Parents come first.
-pub(super) fn plan(mut sequences: Vec<ScoredSequence>) -> Vec<ReadingUnit> {
-    sequences.sort_by(|a, b| (a.input(), a.request).cmp(&(b.input(), b.request)));
+pub(super) fn plan(mut sequences: Vec<(Vec<PlacedToken>, ScoredSequence)>) -> Vec<ReadingUnit> {
+    sequences.sort_by(|(a, left), (b, right)| (a, left.request).cmp(&(b, right.request)));
     let mut units: Vec<ReadingUnit> = Vec::new();
     let mut path: Vec<Ancestor> = Vec::new();
-    for sequence in sequences {
-        let input = sequence.input();
+    for (input, sequence) in sequences {
         let is_new = units.last().is_none_or(|unit| unit.tokens != input);
         if is_new {
-            let shared = units.last().map_or(0, |before| common(&before.tokens, input));
+            let shared = units.last().map_or(0, |before| common(&before.tokens, &input));
             let shared = if shared * SMALLEST_SHARE < input.len() { 0 } else { shared };
             // Those that share no more with this sequence than the units above them.
             while path.last().is_some_and(|ancestor| ancestor.shared >= shared) {
@@ -59,7 +60,7 @@ pub(super) fn plan(mut sequences: Vec<ScoredSequence>) -> Vec<ReadingUnit> {
                 parent.children += 1;
             }
             units.push(ReadingUnit {
-                tokens: input.to_vec(),
+                tokens: input,
                 parent,
                 shared,
                 children: 0,
@@ -80,9 +81,4 @@ pub(super) fn plan(mut sequences: Vec<ScoredSequence>) -> Vec<ReadingUnit> {
     }
     units.iter_mut().for_each(|unit| unit.targets.sort());
     units
-}
-
-/// The length of the common beginning.
-pub(super) fn common(a: &[u32], b: &[u32]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }

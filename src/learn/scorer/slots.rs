@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::plan::{ReadingUnit, common};
+use super::plan::ReadingUnit;
 use super::{Loglikelihood, ScoreError, ScoringInput, ScoringProgress, ScoringRun, TOKENS_PER_CALL};
-use crate::engine::{DecodingEngine, Feed, ScoredFeed, Target};
-use crate::tokenizer::Cursor;
+use crate::engine::{DecodingEngine, ScoredFeed, Target};
+use crate::positions::{PlaceMap, TokenRows, common};
 
 /// A slot of the decoder.
 #[derive(Clone, Debug, Default)]
@@ -17,9 +17,8 @@ struct ReadingSlot {
     is_busy: bool,
     /// The number of waiting units that begin with the tokens of a unit that was read here.
     wanted: usize,
-    /// The unit's positions, as in [`Feed`].
-    lines: Vec<u32>,
-    columns: Vec<u32>,
+    /// The unit's tokens as the engine reads them.
+    rows: TokenRows,
 }
 
 /// What a slot reads in a call.
@@ -36,6 +35,8 @@ struct Piece {
 /// Reads units with the slots of one decoder.
 pub(super) struct UnitReader<'a> {
     asked: ScoringInput<'a>,
+    /// The rows of places, if the model knows them.
+    map: Option<PlaceMap>,
     decoder: Box<dyn DecodingEngine>,
     units: Vec<ReadingUnit>,
     /// The units that have not begun, in order.
@@ -72,6 +73,7 @@ impl<'a> UnitReader<'a> {
         });
         Self {
             asked,
+            map: asked.shape.places.map(PlaceMap::middle),
             decoder,
             waiting: (0..units.len()).collect(),
             slots: vec![ReadingSlot::default(); slots],
@@ -165,15 +167,12 @@ impl<'a> UnitReader<'a> {
         let (Some(unit), Some(place)) = (self.units.get(number), self.slots.get_mut(slot)) else {
             return;
         };
-        let shape = self.asked.shape;
-        let (lines, columns) = Cursor::default().positions(self.asked.tokenizer, &unit.tokens, shape.lines, shape.columns);
         *place = ReadingSlot {
             unit: Some(number),
             held,
             is_busy: true,
             wanted: place.wanted + unit.children,
-            lines,
-            columns,
+            rows: TokenRows::new(self.asked.shape, self.map.as_ref(), &unit.tokens),
         };
         if let Some(place) = self.places.get_mut(number) {
             *place = slot;
@@ -183,26 +182,14 @@ impl<'a> UnitReader<'a> {
     /// Reads some tokens of each unit that has begun. Returns their number.
     fn step(&mut self) -> Result<usize, ScoreError> {
         let pieces = self.pieces();
-        let part = |list: &'_ [u32], piece: &Piece| -> Vec<u32> { list.get(piece.start..piece.end).unwrap_or_default().to_vec() };
-        let parts: Vec<[Vec<u32>; 3]> = pieces
-            .iter()
-            .filter_map(|piece| {
-                let (unit, slot) = (self.units.get(piece.unit)?, self.slots.get(piece.slot)?);
-                Some([&unit.tokens, &slot.lines, &slot.columns].map(|list| part(list, piece)))
-            })
-            .collect();
         let feeds: Vec<ScoredFeed<'_>> = pieces
             .iter()
-            .zip(&parts)
-            .map(|(piece, [tokens, lines, columns])| ScoredFeed {
-                feed: Feed {
-                    slot: piece.slot,
-                    start: piece.start,
-                    tokens,
-                    lines,
-                    columns,
-                },
-                targets: &piece.targets,
+            .filter_map(|piece| {
+                let all = self.slots.get(piece.slot)?.rows.feed(piece.slot, 0);
+                Some(ScoredFeed {
+                    feed: all.piece(piece.start..piece.end),
+                    targets: &piece.targets,
+                })
             })
             .collect();
         let scores = self.decoder.score(&feeds)?;

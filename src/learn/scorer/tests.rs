@@ -6,20 +6,35 @@ use std::cell::Cell;
 
 use super::*;
 use crate::dataset::Prompt;
-use crate::engine::Feed;
-use crate::model::{Architecture, initialise};
+use crate::model::{Architecture, Places, TokenPositions, initialise};
+use crate::positions::TokenRows;
 use crate::seed::Stream;
-use crate::tokenizer::{Cursor, TokenizerStyle};
+use crate::tokenizer::TokenizerStyle;
 
 const ALPHABET: &str = "abcdefgh 12:\n";
 
 /// An untrained model with learned positions, whose tokens are far from equally likely.
 fn model(context: usize) -> Model {
+    model_with(context, TokenPositions::Lines)
+}
+
+/// One that knows places.
+fn knowing_places(top: usize) -> Model {
+    let places = Places {
+        rows: top + 4,
+        top,
+        wide: 0,
+    };
+    model_with(64, TokenPositions::Places(places))
+}
+
+fn model_with(context: usize, positions: TokenPositions) -> Model {
     let tokenizer = Tokenizer::build(TokenizerStyle::Char, [ALPHABET, ALPHABET]).unwrap();
     let architecture = Architecture {
         width: 32,
         heads: 2,
         context,
+        positions,
         ..Architecture::default()
     };
     let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
@@ -86,17 +101,10 @@ fn requests(questions: usize) -> Vec<ScoreRequest> {
 /// The log-likelihood of the last `scored` of `tokens`, token by token with candle's engine.
 fn naive(model: &Model, tokens: &[u32], scored: usize) -> (f64, bool) {
     let mut decoder = engine::decoder(Engine::Candle, Dtype::F32, "cpu", &model.shape, &model.weights, 1, 1).unwrap();
-    let (mut sum, mut greedy, mut cursor) = (0.0, true, Cursor::default());
+    let (mut sum, mut greedy) = (0.0, true);
+    let rows = TokenRows::of_use(&model.shape, &model.tokenizer, tokens, tokens.len() - scored);
     for (start, pair) in tokens.windows(2).enumerate() {
-        let (lines, columns) = cursor.positions(&model.tokenizer, &pair[..1], model.shape.lines, model.shape.columns);
-        let feed = Feed {
-            slot: 0,
-            start,
-            tokens: &pair[..1],
-            lines: &lines,
-            columns: &columns,
-        };
-        let logits = decoder.feed(&[feed]).unwrap();
+        let logits = decoder.feed(&[rows.feed(0, 0).piece(start..start + 1)]).unwrap();
         if start + 1 >= tokens.len() - scored {
             let total: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
             let logit = logits[pair[1] as usize];
@@ -123,11 +131,16 @@ fn expected(model: &Model, request: &ScoreRequest) -> (f64, bool) {
 
 #[test]
 fn sums_are_those_of_a_forward_pass_for_each_choice() {
-    let (model, requests) = (model(64), requests(30));
-    let expected: Vec<(f64, bool)> = requests.iter().map(|request| expected(&model, request)).collect();
+    sums_are_those_of_a_forward_pass(&model(64));
+    sums_are_those_of_a_forward_pass(&knowing_places(40));
+}
+
+fn sums_are_those_of_a_forward_pass(model: &Model) {
+    let requests = requests(30);
+    let expected: Vec<(f64, bool)> = requests.iter().map(|request| expected(model, request)).collect();
     assert!(expected.iter().any(|(_, greedy)| *greedy) && expected.iter().any(|(_, greedy)| !*greedy));
     for (scoring, tolerance) in [(Scoring::default(), 1e-3), (CANDLE, 1e-3)] {
-        let scores = loglikelihoods(&model, &requests, scoring, &RUN).unwrap();
+        let scores = loglikelihoods(model, &requests, scoring, &RUN).unwrap();
         for ((score, (sum, greedy)), request) in scores.iter().zip(&expected).zip(&requests) {
             assert!(
                 (score.sum - sum).abs() < tolerance,
@@ -139,6 +152,15 @@ fn sums_are_those_of_a_forward_pass_for_each_choice() {
             assert_eq!(score.tokens as usize, request.continuation.len() + blanks);
         }
     }
+}
+
+#[test]
+fn texts_beyond_the_highest_index_are_named() {
+    let error = loglikelihoods(&knowing_places(2), &[request("a:", "b\n1\n2")], Scoring::default(), &RUN).unwrap_err();
+    insta::assert_snapshot!(error, @"the text of `a:|b
+1
+2` has a line or a digit beyond the highest index that the model has places for: 3, where `top` of its `positions` is 2; leave such rows out");
+    loglikelihoods(&knowing_places(3), &[request("a:", "b\n1\n2")], Scoring::default(), &RUN).unwrap();
 }
 
 #[test]
@@ -159,13 +181,18 @@ fn bf16_is_near_f32() {
 
 #[test]
 fn scores_do_not_depend_on_the_slots_the_others_or_the_threads() {
-    let (model, requests) = (model(64), requests(40));
+    scores_are_the_same(&model(64));
+    scores_are_the_same(&knowing_places(40));
+}
+
+fn scores_are_the_same(model: &Model) {
+    let requests = requests(40);
     let half = Scoring {
         dtype: Dtype::Bf16,
         ..Scoring::default()
     };
     for scoring in [Scoring::default(), half, CANDLE] {
-        let all = loglikelihoods(&model, &requests, scoring, &RUN).unwrap();
+        let all = loglikelihoods(model, &requests, scoring, &RUN).unwrap();
         let sequences: Vec<ScoredSequence> = requests
             .iter()
             .enumerate()
@@ -178,18 +205,18 @@ fn scores_do_not_depend_on_the_slots_the_others_or_the_threads() {
         for slots in [1, 2, 5, 64] {
             let run = ScoringRun { threads: 2, ..RUN };
             assert_eq!(
-                score(&model, sequences.clone(), &streams, scoring, &run, slots).unwrap(),
+                score(model, sequences.clone(), &streams, scoring, &run, slots).unwrap(),
                 all,
                 "{slots}"
             );
         }
         let mut reversed = requests.clone();
         reversed.reverse();
-        let mut scores = loglikelihoods(&model, &reversed, scoring, &RUN).unwrap();
+        let mut scores = loglikelihoods(model, &reversed, scoring, &RUN).unwrap();
         scores.reverse();
         assert_eq!(scores, all);
         for number in [0, 7, 33] {
-            let alone = loglikelihoods(&model, &requests[number..=number], scoring, &RUN).unwrap();
+            let alone = loglikelihoods(model, &requests[number..=number], scoring, &RUN).unwrap();
             assert_eq!(alone, all[number..=number]);
         }
     }

@@ -19,11 +19,11 @@ mod byte_level;
 mod control;
 mod conversation;
 mod limits;
-mod positions;
 mod pre_tokenizer;
 mod sentence_piece;
 mod template;
 mod text;
+mod token_text;
 mod vocabulary;
 
 use std::path::{Path, PathBuf};
@@ -38,8 +38,8 @@ use crate::catch_panic;
 
 pub use byte_level::{ByteLevel, PreTokenizer, TokenKind};
 pub use conversation::{ConversationText, ConversationTokens};
-pub use positions::Cursor;
 pub use sentence_piece::{Piece, PieceError, PieceKind, SentencePiece, SpacePrefix};
+pub use token_text::TokenText;
 
 use byte_level::begin_with;
 use control::TokenRole;
@@ -127,6 +127,8 @@ pub struct Tokenizer {
     ends: Vec<u32>,
     /// Whether a new line of positions starts after the token. [vocabulary]
     resets: Vec<bool>,
+    /// What the texts of the tokens are. [vocabulary]
+    texts: Vec<TokenText>,
     /// What the tokens stand for. [vocabulary]
     roles: Vec<TokenRole>,
     /// The token for unknown characters, if there is one.
@@ -170,6 +172,8 @@ impl Tokenizer {
         let resets = (0..count)
             .map(|token| inner.id_to_token(token).is_some_and(|text| text.contains(['\n', ':'])))
             .collect();
+        let texts = (0..count).map(|token| inner.id_to_token(token).map_or(TokenText::Other, |text| TokenText::of(&text)));
+        let texts = texts.collect();
         let unknown = text::unknown_token(inner.get_model());
         let added = inner.get_added_tokens_decoder();
         let role = |token: u32| match added.get(&token) {
@@ -185,6 +189,7 @@ impl Tokenizer {
             begin,
             ends,
             resets,
+            texts,
             roles,
             unknown,
             drops: text::drops(inner.get_model()),
@@ -339,6 +344,11 @@ impl Tokenizer {
     /// Whether the tokenizer was built here, judging by its special tokens.
     pub fn is_ours(&self) -> bool {
         self.template.is_none()
+    }
+
+    /// What the text of `token` is.
+    pub fn text_of(&self, token: u32) -> TokenText {
+        self.texts.get(token as usize).copied().unwrap_or_default()
     }
 
     /// Whether a new line of positions starts after `token`, because its text contains a line break or a colon.

@@ -58,9 +58,6 @@ fn words_and_symbols_are_tokens_wherever_they_stand() {
     assert_eq!(cut("♋ 12"), [" ♋", " ", "1", "2"]);
     // Not in the vocabulary as a word, so split into characters.
     assert_eq!(cut("Ref"), [" ", UNKNOWN_TOKEN, "e", "f"]);
-    let tokens = tokenizer.encode("North. Around\nSouth.").unwrap();
-    let (lines, columns) = Cursor::default().positions(&tokenizer, &tokens, 64, 64);
-    assert_eq!((lines, columns), (vec![0, 0, 0, 0, 1, 1], vec![0, 1, 2, 3, 0, 1]));
 }
 
 #[test]
@@ -273,29 +270,4 @@ fn files_are_read_back_as_written() {
         }
         assert_eq!((loaded.end(), loaded.vocabulary()), (built.end(), built.vocabulary()));
     }
-}
-
-#[test]
-fn positions_count_lines_and_columns() {
-    let tokenizer = tokenizer(TokenizerStyle::Phrase);
-    let mut tokens = tokenizer.encode(TEXTS[0]).unwrap();
-    tokens.extend(tokenizer.encode("7").unwrap());
-    tokens.push(tokenizer.end());
-    let (lines, columns) = Cursor::default().positions(&tokenizer, &tokens, 64, 64);
-    assert_eq!(lines, [0, 1, 1, 1, 1, 2, 2]);
-    assert_eq!(columns, [0, 0, 1, 2, 3, 0, 1]);
-}
-
-#[test]
-fn positions_stay_within_their_tables_and_go_on_where_they_stopped() {
-    let tokenizer = tokenizer(TokenizerStyle::Char);
-    let tokens = tokenizer.encode("12\n34\n567").unwrap();
-    let whole = Cursor::default().positions(&tokenizer, &tokens, 2, 2);
-    assert_eq!(whole, (vec![0, 0, 0, 1, 1, 1, 1, 1, 1], vec![0, 1, 1, 0, 1, 1, 0, 1, 1]));
-    let mut cursor = Cursor::default();
-    let (head, tail) = tokens.split_at(4);
-    let mut lines = cursor.positions(&tokenizer, head, 2, 0).0;
-    let (rest, none) = cursor.positions(&tokenizer, tail, 2, 0);
-    lines.extend(rest);
-    assert_eq!((lines, none), (whole.0, vec![]));
 }

@@ -25,6 +25,15 @@ pub enum TrainError {
         rows: String,
     },
     #[error(
+        "{count} rows have a line or a digit beyond the highest index that the model has places for: {highest}, where `top` of its `positions` is {top} (rows {rows}); raise `top`, and `rows` with it, or leave them out"
+    )]
+    BeyondTop {
+        count: usize,
+        top: usize,
+        highest: usize,
+        rows: String,
+    },
+    #[error(
         "there is nothing to measure in `validation`: it has no rows, or none of their tokens is trained on; check the output of the stage that makes it"
     )]
     NothingHeldOut,
@@ -35,6 +44,15 @@ pub enum TrainError {
         count: usize,
         context: usize,
         longest: usize,
+        rows: String,
+    },
+    #[error(
+        "{count} rows of `validation` have a line or a digit beyond the highest index that the model has places for: {highest}, where `top` of its `positions` is {top} (rows {rows}); raise `top`, and `rows` with it, or leave them out"
+    )]
+    HeldOutBeyondTop {
+        count: usize,
+        top: usize,
+        highest: usize,
         rows: String,
     },
     #[error(

@@ -7,8 +7,10 @@ use super::{TrainError, TrainingData};
 use crate::chat::RenderedChat;
 use crate::dataset::{FilledPrompt, Prompt, Row};
 use crate::engine::{Batch, IGNORED, Sequence};
-use crate::model::{ModelShape, Prompter};
-use crate::tokenizer::{ConversationText, ConversationTokens, Cursor, Tokenizer, TokenizerStyle};
+use crate::model::{ModelShape, Places, Prompter};
+use crate::positions::{self, PlaceMap, PlacedToken, TokenRows};
+use crate::seed::Stream;
+use crate::tokenizer::{ConversationText, ConversationTokens, Tokenizer, TokenizerStyle};
 
 /// The largest number of rows that a message names.
 const MAX_NAMED_ROWS: usize = 5;
@@ -37,8 +39,20 @@ struct Example {
     tokens: Vec<u32>,
     /// The tokens that are trained on: completion and end, or the turns of the model in a chat.
     trained: Vec<Range<usize>>,
+    /// As in [`Batch`].
     lines: Vec<u32>,
     columns: Vec<u32>,
+    /// The indices of the tokens; empty for a model that knows no places.
+    indices: Vec<u32>,
+}
+
+/// Which rows of the tables stand for the places of a batch's tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BatchPlaces {
+    /// Those of use, for all sequences.
+    OfUse,
+    /// Random ones for each sequence, from the streams of a training's seed and the number of the batch.
+    Drawn { seed: u64, batch: u64 },
 }
 
 impl Example {
@@ -69,6 +83,11 @@ impl Example {
         Ok((tokens, trained))
     }
 
+    /// The highest index of a token.
+    fn top(&self) -> usize {
+        self.indices.iter().max().map_or(0, |index| *index as usize)
+    }
+
     /// Number of tokens that are targets; the first of all is none.
     fn targets(&self) -> usize {
         self.trained.iter().map(|part| part.end - part.start.max(1)).sum()
@@ -89,6 +108,8 @@ fn text_of(chat: &RenderedChat) -> ConversationText<'_> {
 pub(super) struct Examples<'a> {
     rows: &'a [Row],
     examples: Vec<Example>,
+    /// The places that the model knows, if it knows any.
+    places: Option<Places>,
 }
 
 impl<'a> Examples<'a> {
@@ -100,19 +121,27 @@ impl<'a> Examples<'a> {
                 Some(chat) => Example::said(&chat, tokenizer)?,
                 None => Example::completed(row, &prompter.ask(row, &row.prompt, row.step_num).map_err(failed)?, tokenizer)?,
             };
-            let (lines, columns) = Cursor::default().positions(tokenizer, &tokens, shape.lines, shape.columns);
+            let prompt = trained.first().map_or(tokens.len(), |part| part.start);
+            let placed = positions::placed(shape, tokenizer, &tokens, prompt);
+            let TokenRows {
+                tokens, lines, columns, ..
+            } = TokenRows::new(shape, None, &placed);
+            let indices = placed.iter().filter(|_| shape.places.is_some());
             Ok(Example {
                 tokens,
                 trained,
                 lines,
                 columns,
+                indices: indices.map(PlacedToken::index).collect(),
             })
         });
         let examples = Self {
             rows,
             examples: examples.collect::<Result<_, TrainError>>()?,
+            places: shape.places,
         };
         examples.check(shape.context)?;
+        examples.check_places()?;
         Ok(examples)
     }
 
@@ -140,6 +169,22 @@ impl<'a> Examples<'a> {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Checks that the model has rows for all places.
+    fn check_places(&self) -> Result<(), TrainError> {
+        let Some(places) = self.places else { return Ok(()) };
+        let beyond = self.examples.iter().enumerate().filter(|(_, example)| example.top() > places.top);
+        let beyond: Vec<usize> = beyond.map(|(number, _)| number).collect();
+        if beyond.is_empty() {
+            return Ok(());
+        }
+        Err(TrainError::BeyondTop {
+            count: beyond.len(),
+            top: places.top,
+            highest: self.examples.iter().map(Example::top).max().unwrap_or(0),
+            rows: self.ids(&beyond),
+        })
     }
 
     /// Checks that the tokenizer has a token for everything in the rows.
@@ -191,9 +236,10 @@ impl<'a> Examples<'a> {
     }
 
     /// The batch of the rows with these numbers. Every token except the last is an input, and the next token is its target if it is trained on.
-    pub(super) fn batch(&self, numbers: &[usize]) -> Batch {
+    pub(super) fn batch(&self, numbers: &[usize], places: BatchPlaces) -> Batch {
         let mut batch = Batch::default();
-        for example in numbers.iter().filter_map(|&number| self.examples.get(number)) {
+        let examples = numbers.iter().filter_map(|&number| self.examples.get(number));
+        for (place, example) in examples.enumerate() {
             let read = example.tokens.len() - 1;
             let first = batch.targets.len();
             batch.targets.resize(first + read, IGNORED);
@@ -207,9 +253,26 @@ impl<'a> Examples<'a> {
             batch.tokens.extend(example.tokens.iter().take(read));
             batch.lines.extend(example.lines.iter().take(read));
             batch.columns.extend(example.columns.iter().take(read));
+            if let Some(map) = self.map(example, places, place) {
+                batch
+                    .places
+                    .extend(example.indices.iter().take(read).flat_map(|index| map.rows(*index)));
+            }
             batch.lengths.push(read);
         }
         batch
+    }
+
+    /// The rows of places for an example that has this place in its batch; `None` for a model that knows no places.
+    fn map(&self, example: &Example, batch: BatchPlaces, place: usize) -> Option<PlaceMap> {
+        let places = self.places?;
+        Some(match batch {
+            BatchPlaces::OfUse => PlaceMap::middle(places),
+            BatchPlaces::Drawn { seed, batch } => {
+                let mut stream = Stream::new(seed, &format!("places/{batch}/{place}"));
+                PlaceMap::drawn(places, example.top(), &mut stream)
+            }
+        })
     }
 }
 

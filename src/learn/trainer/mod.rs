@@ -162,6 +162,7 @@ pub fn train(recipe: &Recipe, data: &TrainingData<'_>, seed: u64, run: &Training
     let mut session = TrainingSession {
         engine,
         order,
+        seed,
         identity,
         history: Vec::new(),
         validation,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::checkpoint::{self, Checkpoint, Progress};
-use super::examples::Examples;
+use super::examples::{BatchPlaces, Examples};
 use super::history::StepMetrics;
 use super::order::BatchOrder;
 use super::recipe::TrainingLength;
@@ -37,6 +37,7 @@ pub(super) struct TrainingSession<'a> {
     pub(super) length: TrainingLength,
     pub(super) examples: Examples<'a>,
     pub(super) order: BatchOrder,
+    pub(super) seed: u64,
     pub(super) engine: Box<dyn TrainingEngine>,
     /// Identifies the training in its checkpoints.
     pub(super) identity: String,
@@ -117,7 +118,11 @@ impl TrainingSession<'_> {
         let mut batches: Vec<Batch> = Vec::new();
         for number in first..end {
             let numbers = self.order.batch(number);
-            batches.push(self.examples.batch(&numbers));
+            let places = BatchPlaces::Drawn {
+                seed: self.seed,
+                batch: number,
+            };
+            batches.push(self.examples.batch(&numbers, places));
             rows.extend(numbers);
         }
         let StepResult { loss, gradient_norm } = self.engine.step(&batches, learning_rate)?;

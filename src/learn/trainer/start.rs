@@ -1,7 +1,7 @@
 //! The start of a training: random weights, or another model.
 
 use super::{Recipe, TrainError, TrainingData, examples, memory};
-use crate::model::{self, Architecture, Model, ModelChat, ModelShape, Prompter, Weights};
+use crate::model::{self, Architecture, Model, ModelChat, ModelShape, Prompter, TokenPositions, Weights};
 use crate::tokenizer::Tokenizer;
 
 /// Tokenizer, shape and weights before the first step.
@@ -68,7 +68,7 @@ pub(super) fn check(written: &Architecture, found: &ModelShape) -> Result<(), Tr
 }
 
 /// All fields of a shape except the vocabulary, by their names in an experiment.
-fn sizes(shape: &ModelShape) -> [(&'static str, String); 15] {
+fn sizes(shape: &ModelShape) -> [(&'static str, String); 16] {
     [
         ("width", shape.width.to_string()),
         ("layers", shape.layers.to_string()),
@@ -85,6 +85,10 @@ fn sizes(shape: &ModelShape) -> [(&'static str, String); 15] {
         ("rope_theta", shape.rope_theta.to_string()),
         ("norm_epsilon", shape.norm_epsilon.to_string()),
         ("tied", shape.tied.to_string()),
+        (
+            "positions",
+            shape.places.map_or(TokenPositions::Lines, TokenPositions::Places).to_string(),
+        ),
         ("lines", shape.lines.to_string()),
         ("columns", shape.columns.to_string()),
         ("context", shape.context.to_string()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::dataset::Doc;
 use crate::engine::Engine;
-use crate::model::{Architecture, Lora};
+use crate::model::{Architecture, Lora, Places, TokenPositions};
 
 const ENGINES: [Engine; 2] = [Engine::Cpu, Engine::Candle];
 
@@ -37,6 +37,16 @@ pub(super) fn recipe() -> Recipe {
         accumulate: 2,
         ..Recipe::default()
     }
+}
+
+/// A recipe for a model that knows places.
+fn with_places() -> Recipe {
+    let places = Places { rows: 8, top: 3, wide: 0 };
+    let model = recipe().model.map(|model| Architecture {
+        positions: TokenPositions::Places(places),
+        ..model
+    });
+    Recipe { model, ..recipe() }
 }
 
 pub(super) fn data(rows: &[Row]) -> TrainingData<'_> {
@@ -115,6 +125,54 @@ fn the_loss_falls_alike_on_every_engine() {
     }
     let early = |curve: &[TrainingPoint]| curve[..10].iter().map(|point| point.loss.unwrap()).sum::<f64>();
     assert!((early(&curves[0]) - early(&curves[1])).abs() < 1e-3, "{curves:?}");
+}
+
+#[test]
+fn a_model_that_knows_places_learns_alike_on_every_engine_and_on_any_number_of_threads() {
+    let curves = ENGINES.map(|engine| {
+        let recipe = Recipe {
+            engine,
+            steps: 60,
+            learning_rate: 1e-2,
+            ..with_places()
+        };
+        let trained = Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap();
+        let same = bytes(&trained) == bytes(&Place::new(3, u64::MAX).train(&recipe, &rows()).unwrap());
+        assert!(same, "{engine:?}");
+        trained.curve.iter().map(|point| point.loss.unwrap()).collect::<Vec<f64>>()
+    });
+    for curve in &curves {
+        assert!(curve[0] > 3.0 && curve[59] < 1.2, "{curve:?}");
+    }
+    let early = |curve: &[f64]| curve[..10].iter().sum::<f64>();
+    assert!((early(&curves[0]) - early(&curves[1])).abs() < 1e-3, "{curves:?}");
+}
+
+#[test]
+fn a_stopped_training_of_places_ends_with_the_same_bytes() {
+    for engine in ENGINES {
+        let recipe = Recipe { engine, ..with_places() };
+        let straight = bytes(&Place::new(1, u64::MAX).train(&recipe, &rows()).unwrap());
+        let mut place = Place::new(1, 5);
+        assert!(matches!(place.train(&recipe, &rows()), Err(TrainError::Stopped)));
+        place.until = u64::MAX;
+        assert!(bytes(&place.train(&recipe, &rows()).unwrap()) == straight, "{engine:?}");
+    }
+}
+
+/// Before anything is computed, and never a row that several indices share.
+#[test]
+fn lines_beyond_the_highest_index_are_named() {
+    let mut rows = rows();
+    rows[7].completion = "1.\n2.\n3.\n4.\nThus, the answer is 7.".to_owned();
+    let error = Place::new(1, u64::MAX).train(&with_places(), &rows).unwrap_err();
+    insta::assert_snapshot!(error, @r#"1 rows have a line or a digit beyond the highest index that the model has places for: 5, where `top` of its `positions` is 3 (rows "1_1/07"); raise `top`, and `rows` with it, or leave them out"#);
+    let held_out = TrainingData {
+        validation: Some(&rows[5..9]),
+        ..data(&rows[..5])
+    };
+    let error = Place::new(1, u64::MAX).train_from(&with_places(), &held_out).unwrap_err();
+    insta::assert_snapshot!(error, @r#"1 rows of `validation` have a line or a digit beyond the highest index that the model has places for: 5, where `top` of its `positions` is 3 (rows "1_1/07"); raise `top`, and `rows` with it, or leave them out"#);
 }
 
 #[test]
@@ -558,7 +616,7 @@ fn a_bad_recipe_is_refused_with_the_path() {
     insta::assert_snapshot!(messages.join("\n"), @r"
     model: unknown variant: found `tinny`, expected `one of `tiny`, `small`, `medium``
     model: `heads` = 7 must divide `width` = 60
-    model.widht: unknown field: found `widht`, expected `one of `width`, `layers`, `heads`, `kv_heads`, `head_dim`, `feed_forward`, `qkv_bias`, `rope_theta`, `rope_scaling`, `norm_epsilon`, `tied`, `lines`, `columns`, `context``
+    model.widht: unknown field: found `widht`, expected `one of `width`, `layers`, `heads`, `kv_heads`, `head_dim`, `feed_forward`, `qkv_bias`, `rope_theta`, `rope_scaling`, `norm_epsilon`, `tied`, `positions`, `lines`, `columns`, `context``
     model: invalid type: found signed int `3`, expected a preset (tiny, small, medium), the name of a table under `[models]`, or a table
     prompt: unknown variant: found `plian`, expected `one of `numbered`, `plain`, `chat``
     batch: 0 is too small, it must be at least 1

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::examples::Examples;
+use super::examples::{BatchPlaces, Examples};
 use super::order::per_epoch;
 use super::recipe::{Keep, TrainingLength};
 use super::start::TrainingStart;
@@ -91,7 +91,7 @@ impl<'a> Validation<'a> {
 
     /// The batches, one by one.
     pub(super) fn batches(&self) -> impl Iterator<Item = Batch> + '_ {
-        self.batches.iter().map(|rows| self.examples.batch(rows))
+        self.batches.iter().map(|rows| self.examples.batch(rows, BatchPlaces::OfUse))
     }
 
     /// Whether the held-out loss has to be computed after `step` steps, and has not been: after the last step, and every
@@ -173,6 +173,7 @@ fn examples<'a>(rows: &'a [Row], data: &TrainingData<'_>, start: &TrainingStart)
             longest,
             rows,
         },
+        TrainError::BeyondTop { count, top, highest, rows } => TrainError::HeldOutBeyondTop { count, top, highest, rows },
         // With a base the advice is the same as for rows that are trained on.
         TrainError::Unknown { text, row, line } if data.base.is_none() => TrainError::HeldOutUnknown { text, row, line },
         other => other,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::bench::{kind, parse_given};
 
 /// By kind: its params in TOML, the inputs that are given, and the start of the stage's key.
-const KEYS: [(&str, &str, &[&str], &str); 25] = [
+const KEYS: [(&str, &str, &[&str], &str); 28] = [
     (
         "command",
         "run = ['sh', '-c', 'true']\noutputs = { x = 'file' }",
@@ -23,6 +23,13 @@ const KEYS: [(&str, &str, &[&str], &str); 25] = [
     ("filter", "", &["answers"], "3993d2cd6779"),
     ("filter", "steps = 'valid'", &["answers"], "066618d6804d"),
     ("generate", "task = 'addition'", &[], "d6fb0947a353"),
+    (
+        "generate",
+        "task = 'addition'\nrandom_start = 0.0\nleading_zeros = false",
+        &[],
+        "d6fb0947a353",
+    ),
+    ("generate", "task = 'addition'\nrandom_start = 0.5\nleading_zeros = true", &[], "?"),
     ("generate", "task = 'algebra'", &[], "73cdc3ca48af"),
     ("generate", "task = 'direction'", &[], "89049bde7367"),
     ("generate", "task = 'basics'", &[], "31307d896fdb"),
@@ -81,6 +88,12 @@ const KEYS: [(&str, &str, &[&str], &str); 25] = [
         &["data"],
         "003b6f77cec4",
     ),
+    (
+        "train",
+        "model = { positions = { kind = 'places', rows = 20, wide = 2 } }",
+        &["data"],
+        "?",
+    ),
     ("train", "", &["data", "validation"], "6548d6694067"),
     (
         "train",
@@ -133,7 +146,7 @@ fn implied_values_are_read_back_from_a_key() {
 fn a_param_at_its_implied_value_is_no_part_of_the_key() {
     let params = |toml: &str| kind("train").key_params(parse_given("train", toml, &["data"]).unwrap().as_ref());
     let bare = params("");
-    assert_eq!(params("frozen = []\nmodel = { head_dim = 0 }"), bare);
+    assert_eq!(params("frozen = []\nmodel = { head_dim = 0, positions = 'lines' }"), bare);
     assert_eq!(bare["frozen"], Value::Null);
     assert_eq!(params("frozen = ['model.norm.weight']")["frozen"], json!(["model.norm.weight"]));
     assert_eq!(params("model = { head_dim = 8 }")["model"]["head_dim"], json!(8));

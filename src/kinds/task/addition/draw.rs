@@ -1,5 +1,6 @@
 //! Drawing different sums, evenly over the combinations of digits.
 
+use super::Sum;
 use super::params::{Digits, MOST_DIGITS};
 use crate::task::pool::{Pool, PoolError, ProblemGroup, check_range};
 use learn::seed::Stream;
@@ -47,7 +48,7 @@ impl Pool for Digits {
 }
 
 impl ProblemGroup for Sums {
-    type Problem = (u64, u64);
+    type Problem = Sum;
     type Identity = (u64, u64);
 
     fn prefix(&self) -> String {
@@ -58,11 +59,12 @@ impl ProblemGroup for Sums {
         self.capacity
     }
 
-    fn draw(&self, stream: &mut Stream) -> (u64, u64) {
-        (number(self.a, stream), number(self.b, stream))
+    fn draw(&self, stream: &mut Stream) -> Sum {
+        let a = number(self.a, stream);
+        Sum::new(a, number(self.b, stream))
     }
 
-    fn identity(&(a, b): &(u64, u64)) -> (u64, u64) {
+    fn identity(&Sum { a, b, .. }: &Sum) -> (u64, u64) {
         (a.max(b), a.min(b))
     }
 }
@@ -126,7 +128,7 @@ mod tests {
             prop_assert_eq!(drawn.len() as u128, all);
             let ids: HashSet<_> = drawn.iter().map(|named| &named.id).collect();
             prop_assert_eq!(ids.len(), drawn.len());
-            prop_assert!(!longer_first || drawn.iter().all(|named| named.problem.0.ilog10() >= named.problem.1.ilog10()));
+            prop_assert!(!longer_first || drawn.iter().all(|named| named.problem.a.ilog10() >= named.problem.b.ilog10()));
         }
     }
 }

@@ -13,7 +13,7 @@ use super::drawn::DrawnParams;
 use super::pool::NamedProblem;
 use super::{Problems, Task};
 use lab::config::{ConfigValue, ParamError};
-use learn::dataset::{Doc, Row};
+use learn::dataset::{Doc, ExactValue, Row};
 use learn::seed::Stream;
 
 /// The task `addition`.
@@ -34,7 +34,7 @@ impl Task for Addition {
 
     fn follows(&self, row: &Row, steps: &[&str]) -> Vec<bool> {
         match operands(row) {
-            Some((a, b)) => steps::follow(a, b, steps),
+            Some((a, b)) => steps::follow(a, b, row.doc.get(LEADING_ZEROS) == Some(&ExactValue::Bool(true)), steps),
             None => vec![false; steps.len()],
         }
     }
@@ -55,7 +55,33 @@ fn operands(row: &Row) -> Option<(&str, &str)> {
 }
 
 /// The operands of a sum, and an id: `{digits of a}_{digits of b}/{number}`.
-type NamedSum = NamedProblem<(u64, u64)>;
+type NamedSum = NamedProblem<Sum>;
+
+/// The field of a row's `doc` that says that first operands keep their leading zeros.
+const LEADING_ZEROS: &str = "leading_zeros";
+
+/// The largest number of a step that is drawn at random: numbers of two digits would be two tokens.
+const LAST_NUMBER: u32 = 9;
+
+/// A sum, and the number of its first step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Sum {
+    a: u64,
+    b: u64,
+    first: u32,
+}
+
+impl Sum {
+    fn new(a: u64, b: u64) -> Self {
+        Self { a, b, first: 1 }
+    }
+
+    /// A first number with which no step, that of a last carry included, is beyond [`LAST_NUMBER`]; 1 if there are more steps.
+    fn random_start(self, stream: &mut Stream) -> u32 {
+        let most = LAST_NUMBER.saturating_sub(solution::positions(self.a, self.b)).max(1);
+        1 + stream.below(u64::from(most)) as u32
+    }
+}
 
 fn row(id: String, (a, b): (u64, u64), solution: SumSolution) -> Row {
     Row {
@@ -70,17 +96,16 @@ fn row(id: String, (a, b): (u64, u64), solution: SumSolution) -> Row {
 
 /// The same sum with the operands in the other order, if that is another problem of the same digits.
 fn swapped(sum: &NamedSum) -> Option<NamedSum> {
-    let (a, b) = sum.problem;
+    let Sum { a, b, .. } = sum.problem;
     let is_other = a != b && a.ilog10() == b.ilog10();
     is_other.then(|| NamedProblem {
         id: format!("{}_swap", sum.id),
-        problem: (b, a),
+        problem: Sum::new(b, a),
     })
 }
 
-/// Does two neighbouring digit positions in one step; `None` for sums of one position.
-fn skipped(sum: &NamedSum, merge: Merge, stream: &mut Stream) -> Option<Row> {
-    let (a, b) = sum.problem;
+/// The lower one of the two neighbouring digit positions that a hand-made skip does in one step; `None` for sums of one position.
+fn pair(Sum { a, b, .. }: Sum, merge: Merge, stream: &mut Stream) -> Option<u32> {
     let pairs = u64::from(solution::positions(a, b) - 1);
     let pair = match merge {
         _ if pairs == 0 => return None,
@@ -88,8 +113,7 @@ fn skipped(sum: &NamedSum, merge: Merge, stream: &mut Stream) -> Option<Row> {
         Merge::Highest => pairs - 1,
         Merge::Any => stream.below(pairs),
     };
-    let solution = solution::merged(a, b, pair as u32);
-    Some(row(format!("{}_skip", sum.id), sum.problem, solution))
+    Some(pair as u32)
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NamedSum, solution};
-use crate::task::drawn::{SplitParams, TaskParams};
+use super::solution::{SumSolution, Wording};
+use super::{NamedSum, Sum};
+use crate::task::drawn::{SplitParams, TaskParams, share};
 use crate::task::pool::SplitSizes;
-use learn::dataset::Row;
+use lab::config::ParamError;
+use learn::dataset::{ExactValue, Row};
 use learn::seed::Stream;
 
 /// Operands have at most this many digits, so that sums are 64-bit numbers.
@@ -26,6 +28,21 @@ pub(super) struct AdditionParams {
     pub swapped: bool,
     /// Which two neighbouring digit positions a hand-made skip does in one step.
     pub merge: Merge,
+    // The two below came later. At the values that were implied before, which never change, they are in no key: they are not written then.
+    // (An `ImpliedParam` of the kind would be read back into the params of all tasks.)
+    /// Share of the training problems whose steps are numbered from a random number on, such that the last number is at most 9.
+    #[serde(skip_serializing_if = "is_none")]
+    #[schemars(range(min = 0.0, max = 1.0), extend("default" = 0.0))]
+    pub random_start: f64,
+    /// Whether the first operand of a step keeps its leading zeros (`08 + 12`), so that its digits say how many positions the step adds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(extend("default" = false))]
+    pub leading_zeros: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// Which two neighbouring digit positions are done in one step.
@@ -77,6 +94,26 @@ impl Default for AdditionParams {
             digits_hard: Digits::new([4, 7], [4, 7], false),
             swapped: false,
             merge: Merge::Any,
+            random_start: 0.0,
+            leading_zeros: false,
+        }
+    }
+}
+
+impl AdditionParams {
+    fn wording(&self, sum: &NamedSum) -> Wording {
+        Wording {
+            first: sum.problem.first,
+            leading_zeros: self.leading_zeros,
+        }
+    }
+
+    /// A row, which tells how its steps are worded where that is not as published.
+    fn row(&self, id: String, Sum { a, b, .. }: Sum, solution: SumSolution) -> Row {
+        let row = super::row(id, (a, b), solution);
+        match self.leading_zeros {
+            true => row.with_doc([(super::LEADING_ZEROS.to_owned(), ExactValue::Bool(true))]),
+            false => row,
         }
     }
 }
@@ -103,17 +140,33 @@ impl TaskParams for AdditionParams {
         ]
     }
 
-    fn more_training(&self, drawn: &[NamedSum]) -> Vec<NamedSum> {
-        let drawn = drawn.iter().filter(|_| self.swapped);
-        drawn.filter_map(super::swapped).collect()
+    fn check(&self) -> Result<(), ParamError> {
+        share("random_start", self.random_start)
+    }
+
+    fn training(&self, mut drawn: Vec<NamedSum>, seed: u64) -> Vec<NamedSum> {
+        if self.swapped {
+            let swapped: Vec<NamedSum> = drawn.iter().filter_map(super::swapped).collect();
+            drawn.extend(swapped);
+        }
+        let mut stream = Stream::new(seed, "addition numbers of steps");
+        for sum in drawn.iter_mut().filter(|_| self.random_start > 0.0) {
+            if stream.uniform() < self.random_start {
+                sum.problem.first = sum.problem.random_start(&mut stream);
+            }
+        }
+        drawn
     }
 
     fn full(&self, sum: &NamedSum) -> Row {
-        let (a, b) = sum.problem;
-        super::row(sum.id.clone(), sum.problem, solution::full(a, b))
+        let Sum { a, b, .. } = sum.problem;
+        self.row(sum.id.clone(), sum.problem, self.wording(sum).full(a, b))
     }
 
     fn skipped(&self, sum: &NamedSum, stream: &mut Stream) -> Option<Row> {
-        super::skipped(sum, self.merge, stream)
+        let Sum { a, b, .. } = sum.problem;
+        let pair = super::pair(sum.problem, self.merge, stream)?;
+        let solution = self.wording(sum).merged(a, b, pair);
+        Some(self.row(format!("{}_skip", sum.id), sum.problem, solution))
     }
 }

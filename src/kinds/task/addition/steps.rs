@@ -30,12 +30,13 @@ struct DigitAddition<'a> {
     over: u128,
 }
 
-/// Which of `steps` follow, for the sum of two numbers.
-pub(super) fn follow(a: &str, b: &str, steps: &[&str]) -> Vec<bool> {
+/// Which of `steps` follow, for the sum of two numbers. With `leading_zeros`, the first operand of a step may have as many digits as the step
+/// writes down.
+pub(super) fn follow(a: &str, b: &str, leading_zeros: bool, steps: &[&str]) -> Vec<bool> {
     let mut state = SumProgress { done: 0, carry: 0 };
     let positions = a.len().max(b.len());
     let held = |step: &&str| {
-        let Some(step) = read(step) else { return false };
+        let Some(step) = read(step, leading_zeros) else { return false };
         let (follows, next) = match step {
             WorkedStep::Carry(carry) => (
                 state.done == positions && carry == state.carry && carry > 0,
@@ -83,7 +84,7 @@ fn digits(number: &str, done: usize, width: usize) -> Option<u128> {
     if digits.is_empty() { Some(0) } else { digits.parse().ok() }
 }
 
-fn read(step: &str) -> Option<WorkedStep<'_>> {
+fn read(step: &str, leading_zeros: bool) -> Option<WorkedStep<'_>> {
     let (place, rest) = step.trim().split_once(". ")?;
     number(place)?;
     if let Some(rest) = rest.strip_prefix("Carry the final carry over ") {
@@ -98,14 +99,21 @@ fn read(step: &str) -> Option<WorkedStep<'_>> {
         "no carry over" => 0,
         rest => number(rest.strip_prefix("carry over ")?).filter(|over| *over > 0)?,
     };
+    let a = if leading_zeros { padded(a, written.len()) } else { number(a) };
     is_digits(written).then_some(WorkedStep::Add(DigitAddition {
-        a: number(a)?,
+        a: a?,
         b: number(b)?,
         carry: number(carry)?,
         sum: number(sum)?,
         written,
         over,
     }))
+}
+
+/// A number without leading zeros, or one of at most `width` digits.
+fn padded(text: &str, width: usize) -> Option<u128> {
+    let fits = is_digits(text) && text.len() <= width;
+    number(text).or_else(|| text.parse().ok().filter(|_| fits))
 }
 
 /// A number without leading zeros.
@@ -122,12 +130,29 @@ pub(super) fn is_digits(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::addition::solution;
+    use crate::task::addition::solution::{self, Wording};
     use proptest::prelude::*;
 
     fn held(a: u64, b: u64, text: &str) -> Vec<bool> {
         let steps: Vec<&str> = text.lines().take_while(|line| !line.starts_with("Thus")).collect();
-        follow(&a.to_string(), &b.to_string(), &steps)
+        follow(&a.to_string(), &b.to_string(), false, &steps)
+    }
+
+    #[test]
+    fn leading_zeros_are_valid_where_rows_have_them() {
+        let held = |step: &str, leading_zeros| follow("908", "12", leading_zeros, &[step]);
+        for (step, as_published, with_zeros) in [
+            ("1. 8 + 12 (plus carry 0) = 20 (write down 20, no carry over).", true, true),
+            ("1. 08 + 12 (plus carry 0) = 20 (write down 20, no carry over).", false, true),
+            ("1. 008 + 12 (plus carry 0) = 20 (write down 20, no carry over).", false, false),
+            ("1. 08 + 2 (plus carry 0) = 10 (write down 0, carry over 1).", false, false),
+            ("1. 08 + 012 (plus carry 0) = 20 (write down 20, no carry over).", false, false),
+            ("1. 07 + 12 (plus carry 0) = 19 (write down 19, no carry over).", false, false),
+            ("1. + + 12 (plus carry 0) = 20 (write down 20, no carry over).", false, false),
+        ] {
+            assert_eq!(held(step, false), [as_published], "{step}");
+            assert_eq!(held(step, true), [with_zeros], "{step}");
+        }
     }
 
     #[test]
@@ -181,11 +206,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_step_of_our_solutions_follows(a in 1u64..10_000_000, b in 1u64..10_000_000, pair in 0u32..6) {
-            let full = solution::full(a, b);
+            let full = Wording::PUBLISHED.full(a, b);
             prop_assert_eq!(held(a, b, &full.text), vec![true; full.steps as usize]);
             let positions = solution::positions(a, b);
             if pair + 1 < positions {
-                let skipped = solution::merged(a, b, pair);
+                let skipped = Wording::PUBLISHED.merged(a, b, pair);
                 prop_assert_eq!(held(a, b, &skipped.text), vec![true; skipped.steps as usize]);
             }
         }
@@ -195,7 +220,8 @@ mod tests {
             let mut steps: Vec<&str> = steps.iter().map(String::as_str).collect();
             let long = format!("1. {digits} + {digits} (plus carry {digits}) = {digits} (write down {digits}, carry over {digits}).");
             steps.push(&long);
-            prop_assert_eq!(follow(&digits, "7", &steps).len(), steps.len());
+            prop_assert_eq!(follow(&digits, "7", false, &steps).len(), steps.len());
+            prop_assert_eq!(follow(&digits, "7", true, &steps).len(), steps.len());
         }
     }
 }

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 
+use super::solution::Wording;
 use super::*;
 use crate::metrics;
 use crate::task::{Splits, tests as task};
@@ -21,36 +22,36 @@ fn operands(row: &Row) -> (u64, u64) {
 #[test]
 fn solutions_are_worded_as_published() {
     // Rows 2_2/435, 2_1/110 and 3_1/310 of the published data.
-    assert_snapshot!(solution::full(86, 75).text, @r"
+    assert_snapshot!(Wording::PUBLISHED.full(86, 75).text, @r"
     1. 6 + 5 (plus carry 0) = 11 (write down 1, carry over 1).
     2. 8 + 7 (plus carry 1) = 16 (write down 6, carry over 1).
     3. Carry the final carry over 1 to the next place.
     Thus, the answer is 161.
     ");
-    assert_snapshot!(solution::full(94, 6).text, @r"
+    assert_snapshot!(Wording::PUBLISHED.full(94, 6).text, @r"
     1. 4 + 6 (plus carry 0) = 10 (write down 0, carry over 1).
     2. 9 + 0 (plus carry 1) = 10 (write down 0, carry over 1).
     3. Carry the final carry over 1 to the next place.
     Thus, the answer is 100.
     ");
-    assert_snapshot!(solution::full(381, 2).text, @r"
+    assert_snapshot!(Wording::PUBLISHED.full(381, 2).text, @r"
     1. 1 + 2 (plus carry 0) = 3 (write down 3, no carry over).
     2. 8 + 0 (plus carry 0) = 8 (write down 8, no carry over).
     3. 3 + 0 (plus carry 0) = 3 (write down 3, no carry over).
     Thus, the answer is 383.
     ");
     // 3_1/943_skip, 3_2/362_skip and 3_3/637_skip: leading zeros are written down, and not read.
-    assert_snapshot!(solution::merged(205, 2, 0).text, @r"
+    assert_snapshot!(Wording::PUBLISHED.merged(205, 2, 0).text, @r"
     1. 5 + 2 (plus carry 0) = 7 (write down 07, no carry over).
     2. 2 + 0 (plus carry 0) = 2 (write down 2, no carry over).
     Thus, the answer is 207.
     ");
-    assert_snapshot!(solution::merged(604, 56, 0).text, @r"
+    assert_snapshot!(Wording::PUBLISHED.merged(604, 56, 0).text, @r"
     1. 4 + 56 (plus carry 0) = 60 (write down 60, no carry over).
     2. 6 + 0 (plus carry 0) = 6 (write down 6, no carry over).
     Thus, the answer is 660.
     ");
-    assert_snapshot!(solution::merged(900, 486, 0).text, @r"
+    assert_snapshot!(Wording::PUBLISHED.merged(900, 486, 0).text, @r"
     1. 0 + 86 (plus carry 0) = 86 (write down 86, no carry over).
     2. 9 + 4 (plus carry 0) = 13 (write down 3, carry over 1).
     3. Carry the final carry over 1 to the next place.
@@ -74,9 +75,9 @@ fn every_published_row_is_reproduced() {
             let pairs = solution::positions(a, b) - 1;
             let ours: Vec<Row> = match is_skip {
                 true => (0..pairs)
-                    .map(|pair| super::row(format!("{id}_skip"), (a, b), solution::merged(a, b, pair)))
+                    .map(|pair| super::row(format!("{id}_skip"), (a, b), Wording::PUBLISHED.merged(a, b, pair)))
                     .collect(),
-                false => vec![super::row(id.to_owned(), (a, b), solution::full(a, b))],
+                false => vec![super::row(id.to_owned(), (a, b), Wording::PUBLISHED.full(a, b))],
             };
             skipped += usize::from(is_skip);
             assert!(
@@ -102,7 +103,7 @@ fn published_out_of_domain_rows_agree_in_all_that_is_measured() {
         let rows: Vec<Row> = dataset::read(&path).unwrap();
         for row in rows {
             let (a, b) = operands(&row);
-            let ours = super::row(row.id.clone(), (a, b), solution::full(a, b));
+            let ours = super::row(row.id.clone(), (a, b), Wording::PUBLISHED.full(a, b));
             assert_eq!((ours.prompt, ours.answer, ours.step_num), (row.prompt, row.answer, row.step_num));
         }
     }
@@ -195,6 +196,73 @@ fn a_swapped_problem_stays_in_its_split() {
 }
 
 #[test]
+fn training_rows_may_number_their_steps_from_any_number_on() {
+    let small = "start = 'warm'\ntrain = 2000\ndevelopment = 20\nin_domain = 20\nood_easy = 20\nood_hard = 20\nskip_share = 0.5";
+    let (plain, numbered) = (generate(small, 3), generate(&format!("{small}\nrandom_start = 0.5"), 3));
+    // The problems are the same, and so is all but the training rows.
+    let prompts = |rows: &[Row]| {
+        rows.iter()
+            .map(|row| (row.id.clone(), row.prompt.clone(), row.step_num))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(prompts(&plain.train), prompts(&numbered.train));
+    assert_eq!(prompts(&plain.skipped), prompts(&numbered.skipped));
+    let tests = |splits: &Splits| [&splits.development, &splits.in_domain, &splits.ood_easy, &splits.ood_hard].map(Clone::clone);
+    assert_eq!(tests(&plain), tests(&numbered));
+    let first = |row: &Row| row.completion.split('.').next().unwrap().parse::<u32>().unwrap();
+    let mut starts = std::collections::BTreeMap::new();
+    for row in &numbered.train {
+        *starts.entry(first(row)).or_insert(0) += 1;
+        let steps: Vec<&str> = metrics::steps(&row.completion).collect();
+        for (step, number) in steps.iter().zip(first(row)..) {
+            assert!(step.starts_with(&format!("{number}. ")) && number <= 9, "{row:?}");
+        }
+        assert_eq!(Addition.follows(row, &steps), vec![true; steps.len()]);
+    }
+    assert!(starts.keys().eq(&[1, 2, 3, 4, 5, 6, 7, 8]), "{starts:?}");
+    // Half of them from 1, and a part of the others.
+    assert!((1_050..1_350).contains(&starts[&1]), "{starts:?}");
+    // A skip goes by the numbers of its problem.
+    let by_id = |id: &str| numbered.train.iter().find(|row| row.id == id).unwrap();
+    for skip in &numbered.skipped {
+        assert_eq!(first(skip), first(by_id(skip.id.strip_suffix("_skip").unwrap())));
+    }
+    // Where there are more steps than numbers of one digit, the first is 1.
+    let long =
+        "train = 20\ndevelopment = 0\nin_domain = 0\nood_easy = 0\nood_hard = 0\nrandom_start = 1.0\ndigits = { a = [10, 10], b = [1, 1] }";
+    assert!(generate(long, 1).train.iter().all(|row| first(row) == 1));
+}
+
+#[test]
+fn first_operands_may_keep_their_leading_zeros() {
+    let zeros = generate("start = 'warm'\nleading_zeros = true", 2);
+    let without = |row: &Row| Row {
+        doc: Doc::default(),
+        ..row.clone()
+    };
+    let plain = generate("start = 'warm'", 2);
+    // Full steps have one digit; the rows say that there may be zeros.
+    assert_eq!(zeros.in_domain.iter().map(without).collect::<Vec<_>>(), plain.in_domain);
+    assert_eq!(zeros.train.iter().map(without).collect::<Vec<_>>(), plain.train);
+    let mut padded = 0;
+    for (row, as_published) in zeros.skipped.iter().zip(&plain.skipped) {
+        let steps: Vec<&str> = metrics::steps(&row.completion).collect();
+        assert_eq!(Addition.follows(row, &steps), vec![true; steps.len()], "{row:?}");
+        assert_eq!(
+            row.completion.replace(". 0", ". ").len(),
+            as_published.completion.replace(". 0", ". ").len()
+        );
+        padded += usize::from(row.completion != as_published.completion);
+    }
+    assert!(padded > 200, "{padded}");
+    assert_snapshot!(Wording { leading_zeros: true, first: 4 }.merged(908, 12, 0).text, @r"
+    4. 08 + 12 (plus carry 0) = 20 (write down 20, no carry over).
+    5. 9 + 0 (plus carry 0) = 9 (write down 9, no carry over).
+    Thus, the answer is 920.
+    ");
+}
+
+#[test]
 fn which_positions_are_merged_is_a_param() {
     let skipped = |merge| generate(&format!("start = 'warm'\nmerge = '{merge}'"), 0).skipped;
     let problems = generate("start = 'warm'", 0).train;
@@ -202,8 +270,8 @@ fn which_positions_are_merged_is_a_param() {
     for ((full, lowest), highest) in several.zip(skipped("lowest")).zip(skipped("highest")) {
         let (a, b) = operands(full);
         let positions = solution::positions(a, b);
-        assert_eq!(lowest.completion, solution::merged(a, b, 0).text);
-        assert_eq!(highest.completion, solution::merged(a, b, positions - 2).text);
+        assert_eq!(lowest.completion, Wording::PUBLISHED.merged(a, b, 0).text);
+        assert_eq!(highest.completion, Wording::PUBLISHED.merged(a, b, positions - 2).text);
     }
 }
 
@@ -218,14 +286,15 @@ fn impossible_params_are_refused() {
     assert_snapshot!(message("digits = { a = [1, 1], b = [2, 2] }"), @"digits: the first operand is always the shorter one, and `longer_first` leaves such sums out");
     assert_snapshot!(message("skip_share = 1.5"), @"skip_share: 1.5 is out of range, it must be a share, from 0 to 1");
     assert_snapshot!(message("train = -1"), @"train: must be a whole number from 0, not -1");
+    assert_snapshot!(message("random_start = -0.5"), @"random_start: -0.5 is out of range, it must be a share, from 0 to 1");
     assert_snapshot!(message("merge = 'first'"), @"merge: no `first` (known: any, lowest, highest)");
     assert_snapshot!(message("digits = { a = [1, 2], c = [1, 1] }"), @"digits.c: no field `c` (known: a, b, longer_first)");
-    assert_snapshot!(message("iterations = 3"), @"iterations: no field `iterations` (known: start, train, development, in_domain, ood_easy, ood_hard, skip_share, digits, digits_easy, digits_hard, swapped, merge)");
+    assert_snapshot!(message("iterations = 3"), @"iterations: no field `iterations` (known: start, train, development, in_domain, ood_easy, ood_hard, skip_share, digits, digits_easy, digits_hard, swapped, merge, random_start, leading_zeros)");
 }
 
 #[test]
 fn answers_are_compared_as_text() {
-    let row = row(String::new(), (86, 75), solution::full(86, 75));
+    let row = row(String::new(), (86, 75), Wording::PUBLISHED.full(86, 75));
     for (answer, right) in [("161", true), ("0161", false), ("160", false), ("161.", false), ("one", false)] {
         assert_eq!(Addition.is_right(&row, answer), right, "{answer}");
     }

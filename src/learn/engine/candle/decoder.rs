@@ -8,7 +8,7 @@ use super::layers::rotate;
 use super::network::{Network, TokenInput};
 use super::{pool, tensors};
 use crate::engine::{DecodingEngine, EngineError, Feed, ScoredFeed, Target, TokenScore, check};
-use crate::model::{ModelShape, WeightSource};
+use crate::model::{ModelShape, Places, WeightSource};
 
 /// All products have exactly this many rows (padded if there are fewer): the order of a product's sums depends on its size, and a row's
 /// result must not depend on the number of other rows.
@@ -35,6 +35,7 @@ struct FeedToken {
     token: u32,
     line: u32,
     column: u32,
+    places: [u32; Places::TABLES],
 }
 
 impl CandleDecoder {
@@ -74,6 +75,7 @@ impl CandleDecoder {
                 token,
                 line: at(feed.lines, i),
                 column: at(feed.columns, i),
+                places: std::array::from_fn(|table| at(feed.places, Places::TABLES * i + table)),
             }));
         }
         Ok(rows)
@@ -88,10 +90,13 @@ impl CandleDecoder {
             values.resize(PRODUCT_ROWS, 0);
             Tensor::new(values.as_slice(), &self.device)
         };
+        let mut place_rows: Vec<u32> = rows.iter().flat_map(|row| row.places).collect();
+        place_rows.resize(PRODUCT_ROWS * Places::TABLES, 0);
         let mut x = self.network.embed(&TokenInput {
             tokens: padded(|row| row.token)?,
             lines: padded(|row| row.line)?,
             columns: padded(|row| row.column)?,
+            places: Tensor::from_vec(place_rows, (PRODUCT_ROWS, Places::TABLES), &self.device)?,
         })?; // [PRODUCT_ROWS, width]
         let positions = padded(|row| row.place.position as u32)?;
         let cosine = self.network.cosine.index_select(&positions, 0)?.unsqueeze(1)?; // [PRODUCT_ROWS, 1, head/2]

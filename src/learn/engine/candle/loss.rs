@@ -5,6 +5,7 @@ use candle_core::{Device, Tensor};
 use super::attention::CausalAttention;
 use super::network::{Network, TokenInput};
 use crate::engine::{Batch, EngineError, IGNORED, check};
+use crate::model::Places;
 
 /// The summed cross-entropy over the trained tokens of `batch`, a scalar that carries gradients; `None` if no token is trained on.
 pub(super) fn summed(network: &Network, batch: &Batch, device: &Device) -> Result<Option<Tensor>, EngineError> {
@@ -31,6 +32,8 @@ struct PaddedBatch {
     tokens: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
+    /// [sequences · length, 3]
+    places: Vec<u32>,
     /// Indices of the rows that are trained on, and their targets. [trained]
     rows: Vec<u32>,
     targets: Vec<u32>,
@@ -40,7 +43,7 @@ impl PaddedBatch {
     fn new(network: &Network, batch: &Batch) -> Result<Self, EngineError> {
         let (shape, length) = (&network.shape, batch.lengths.iter().copied().max().unwrap_or(0));
         check::batch(shape, batch)?;
-        let pad = |packed: &[u32], filler| pad(packed, &batch.lengths, length, filler);
+        let pad = |packed: &[u32], filler| pad_all(packed, &batch.lengths, 1, length, filler);
         let targets = (0..).zip(pad(&batch.targets, IGNORED));
         let (rows, targets) = targets.filter(|(_, target)| *target != IGNORED).unzip();
         Ok(Self {
@@ -48,6 +51,7 @@ impl PaddedBatch {
             tokens: pad(&batch.tokens, 0),
             lines: pad(&batch.lines, 0),
             columns: pad(&batch.columns, 0),
+            places: pad_all(&batch.places, &batch.lengths, Places::TABLES, length, 0),
             rows,
             targets,
         })
@@ -58,18 +62,20 @@ impl PaddedBatch {
             tokens: Tensor::new(self.tokens.as_slice(), device)?,
             lines: Tensor::new(self.lines.as_slice(), device)?,
             columns: Tensor::new(self.columns.as_slice(), device)?,
+            places: Tensor::new(self.places.as_slice(), device)?.reshape(((), Places::TABLES))?,
         })
     }
 }
 
-/// Pads `packed` sequences of `lengths` with `filler`, each up to `length`. An empty list stays empty.
-fn pad(packed: &[u32], lengths: &[usize], length: usize, filler: u32) -> Vec<u32> {
-    let mut padded = Vec::with_capacity(lengths.len() * length);
+/// Pads `packed` sequences of `lengths` tokens, each with `each` numbers, with `filler`, each sequence up to `length` tokens. An empty list
+/// stays empty.
+fn pad_all(packed: &[u32], lengths: &[usize], each: usize, length: usize, filler: u32) -> Vec<u32> {
+    let mut padded = Vec::with_capacity(lengths.len() * length * each);
     let mut rest = packed.iter().copied();
     if !packed.is_empty() {
         for (sequence, tokens) in (1..).zip(lengths) {
-            padded.extend(rest.by_ref().take(*tokens));
-            padded.resize(sequence * length, filler);
+            padded.extend(rest.by_ref().take(*tokens * each));
+            padded.resize(sequence * length * each, filler);
         }
     }
     padded

@@ -12,6 +12,7 @@ pub(super) struct Network {
     tokens: Tensor,
     lines: Option<Tensor>,
     columns: Option<Tensor>,
+    places: Option<Tensor>,
     pub(super) layers: Vec<CandleLayer>,
     norm: Tensor,
     head: Tensor,
@@ -39,11 +40,12 @@ pub(super) struct CandleLayer {
     down: Tensor,
 }
 
-/// The decoder's input for each token: index, line and column. [rows] each
+/// The decoder's input for each token: index, line and column [rows] each, and the rows of its places [rows, 3].
 pub(super) struct TokenInput {
     pub(super) tokens: Tensor,
     pub(super) lines: Tensor,
     pub(super) columns: Tensor,
+    pub(super) places: Tensor,
 }
 
 impl Network {
@@ -59,6 +61,7 @@ impl Network {
         Ok(Self {
             lines: when(shape.lines, "model.embed_lines.weight")?,
             columns: when(shape.columns, "model.embed_columns.weight")?,
+            places: when(shape.place_rows(), "model.embed_places.weight")?,
             layers: (0..shape.layers)
                 .map(|layer| CandleLayer::new(shape, |name| weight(&format!("model.layers.{layer}.{name}"))))
                 .collect::<Result<_, _>>()?,
@@ -71,7 +74,7 @@ impl Network {
         })
     }
 
-    /// Token embedding + line embedding + column embedding. → [rows, width]
+    /// Token embedding + line embedding + column embedding, or + the rows of the places. → [rows, width]
     pub(super) fn embed(&self, input: &TokenInput) -> candle_core::Result<Tensor> {
         let mut x = self.tokens.index_select(&input.tokens, 0)?;
         if let Some(table) = &self.lines {
@@ -79,6 +82,11 @@ impl Network {
         }
         if let Some(table) = &self.columns {
             x = (x + table.index_select(&input.columns, 0)?)?;
+        }
+        if let Some(table) = &self.places {
+            let (rows, each) = input.places.dims2()?;
+            let added = table.index_select(&input.places.flatten_all()?, 0)?;
+            x = (x + added.reshape((rows, each, ()))?.sum(1)?)?;
         }
         Ok(x)
     }

@@ -9,7 +9,7 @@ use super::attention::CausalAttention;
 use super::network::{Network, TokenInput};
 use super::{CandleDecoder, CandleTrainer, tensors};
 use crate::engine::{Batch, DecodingEngine, Feed, IGNORED, Optimizer, ScoredFeed, Target, TrainingEngine, reader};
-use crate::model::{Architecture, Llama3Scaling, ModelShape, RopeScaling, Weights, initialise};
+use crate::model::{Architecture, Llama3Scaling, ModelShape, Places, RopeScaling, Weights, initialise};
 use crate::seed::Stream;
 
 const VOCABULARY: usize = 23;
@@ -57,6 +57,16 @@ fn with_norms(shape: &ModelShape) -> ModelShape {
     }
 }
 
+/// Places in the place of all other positions.
+fn with_places(shape: &ModelShape) -> ModelShape {
+    ModelShape {
+        lines: 0,
+        columns: 0,
+        places: Some(Places { rows: 7, top: 3, wide: 0 }),
+        ..shape.clone()
+    }
+}
+
 /// Settings with which some pairs of a head of 8 do not change, some are slower and some are interpolated.
 const SCALING: Llama3Scaling = Llama3Scaling {
     factor: 8.0,
@@ -92,6 +102,11 @@ fn batch(shape: &ModelShape, lengths: &[usize], seed: u64) -> Batch {
         targets,
         lines: if shape.lines > 0 { draw(shape.lines) } else { vec![] },
         columns: if shape.columns > 0 { draw(shape.columns) } else { vec![] },
+        places: if shape.places.is_some() {
+            [(); 3].map(|()| draw(shape.place_rows())).concat()
+        } else {
+            vec![]
+        },
         lengths: lengths.to_vec(),
     }
 }
@@ -113,6 +128,7 @@ fn full(shape: &ModelShape, weights: &Weights, batch: &Batch) -> Vec<Vec<f32>> {
         tokens: row(&batch.tokens),
         lines: row(&batch.lines),
         columns: row(&batch.columns),
+        places: row(&batch.places).reshape(((), 3)).unwrap(),
     };
     let mut x = network.embed(&input).unwrap();
     let causal = CausalAttention::new(&network, 1, batch.tokens.len(), &Device::Cpu).unwrap();
@@ -130,7 +146,13 @@ fn distance(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn every_gradient_is_the_slope_of_the_loss() {
     let plain = shape(7, 9, true);
-    for shape in [plain.clone(), shape(7, 9, false), qwen(&plain), with_norms(&plain)] {
+    for shape in [
+        plain.clone(),
+        shape(7, 9, false),
+        qwen(&plain),
+        with_norms(&plain),
+        with_places(&plain),
+    ] {
         let weights = lively(&shape);
         // Two batches: accumulated gradients are those of the mean over all trained tokens.
         let batches = [batch(&shape, &[5, 11, 8], 1), batch(&shape, &[14], 2)];
@@ -270,13 +292,7 @@ fn logits_with_norms_of_queries_and_keys_are_those_of_candle_transformers() {
 }
 
 fn feed<'a>(batch: &'a Batch, slot: usize, start: usize, end: usize) -> Feed<'a> {
-    Feed {
-        slot,
-        start,
-        tokens: &batch.tokens[start..end],
-        lines: &batch.lines[start..end],
-        columns: &batch.columns[start..end],
-    }
+    batch.feed(slot, 0, start..end)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::adapter::AdapterPass;
 use super::attention;
 use super::head_norm::HeadNorms;
 use super::kernel::element::Element;
-use super::kernel::rope::{Turn, turn};
+use super::kernel::rope::Turn;
 use super::kernel::{activation, norm};
 use super::layout::{DOWN, GATES, OUTPUT, QKV};
 use super::micro_batch::MicroBatch;
@@ -138,7 +138,7 @@ impl<T: Element> MicroBatch<T> {
 
     /// Through the attention, the rotary positions and the norms of queries and keys, to the gradient of queries, keys and values.
     fn attention_back(&mut self, parameters: &Parameters<T>, layer: usize) {
-        let (cpu, shape) = (parameters.cpu, &parameters.shape);
+        let shape = &parameters.shape;
         let (stride, attended) = (parameters.qkv_width(), parameters.attended_width());
         let (kept, gradients) = (&self.layers[parameters.kept_layer(layer)], &mut self.gradients);
         let mut start = 0;
@@ -151,7 +151,7 @@ impl<T: Element> MicroBatch<T> {
             let sums = &kept.sums[start * shape.heads..end * shape.heads];
             let dy = &gradients.attended[start * attended..end * attended];
             attention::backward(parameters, qkv, sums, dy, dqkv, &mut self.attention);
-            turn(cpu, &parameters.rope, Turn::Back, dqkv, stride, shape.heads + shape.kv_heads, 0);
+            parameters.turn(Turn::Back, dqkv, 0);
             start = end;
         }
         let place = &parameters.layout.layers[layer];

@@ -10,7 +10,7 @@ use super::column_parallel::{ColumnParallel, Processor};
 use super::head_norm::{HeadNorms, normed_width};
 use super::kernel::element::Element;
 use super::kernel::product::LeftMatrix;
-use super::kernel::rope::{Turn, turn};
+use super::kernel::rope::Turn;
 use super::kernel::{activation, cross_entropy, lookup, norm};
 use super::operand::by_rows;
 use super::parameters::Parameters;
@@ -47,6 +47,8 @@ pub struct DecodePass<T> {
     tokens: Vec<u32>,
     lines: Vec<u32>,
     columns: Vec<u32>,
+    /// [tokens, 3]
+    places: Vec<u32>,
     /// Indices of the tokens whose rows are read after the last attention, in order.
     kept: Vec<usize>,
     /// In the order of their rows.
@@ -78,6 +80,7 @@ impl<T: Element> DecodePass<T> {
             tokens: Vec::new(),
             lines: Vec::new(),
             columns: Vec::new(),
+            places: Vec::new(),
             kept: Vec::new(),
             targets: Vec::new(),
             scores: Vec::new(),
@@ -130,6 +133,7 @@ impl<T: Element> DecodePass<T> {
         self.tokens.extend_from_slice(feed.tokens);
         self.lines.extend_from_slice(feed.lines);
         self.columns.extend_from_slice(feed.columns);
+        self.places.extend_from_slice(feed.places);
     }
 
     /// Number of tokens added.
@@ -142,6 +146,7 @@ impl<T: Element> DecodePass<T> {
         self.tokens.clear();
         self.lines.clear();
         self.columns.clear();
+        self.places.clear();
         self.kept.clear();
         self.targets.clear();
         self.work.drain(..).map(|work| work.slot)
@@ -201,23 +206,9 @@ impl<T: Element> DecodePass<T> {
         let (layout, width, tokens) = (&parameters.layout, parameters.shape.width, self.tokens.len());
         self.stream.clear();
         fit(&mut self.stream, tokens * width);
-        lookup::add_rows(
-            parameters.floats.part(layout.embedding.range()),
-            width,
-            &self.tokens,
-            &mut self.stream,
-        );
-        if layout.lines.rows > 0 {
-            lookup::add_rows(parameters.floats.part(layout.lines.range()), width, &self.lines, &mut self.stream);
-        }
-        if layout.columns.rows > 0 {
-            lookup::add_rows(
-                parameters.floats.part(layout.columns.range()),
-                width,
-                &self.columns,
-                &mut self.stream,
-            );
-        }
+        let embedding = parameters.floats.part(layout.embedding.range());
+        lookup::add_rows(embedding, width, 1, &self.tokens, &mut self.stream);
+        parameters.add_positions(&self.lines, &self.columns, &self.places, &mut self.stream);
         let heads = normed_width(parameters) / parameters.shape.head_dim;
         fit(&mut self.normed, tokens * width);
         fit(&mut self.scales, tokens);
@@ -244,8 +235,7 @@ impl<T: Element> DecodePass<T> {
         }
         for work in &self.work {
             let rows = &mut self.qkv[work.first * stride..(work.first + work.count) * stride];
-            let heads = shape.heads + shape.kv_heads;
-            turn(cpu, &parameters.rope, Turn::Forward, rows, stride, heads, work.start);
+            parameters.turn(Turn::Forward, rows, work.start);
         }
         let all = by_rows(cpu, RowView::dense(&self.qkv, tokens, stride), &mut self.converted);
         let width = parameters.attended_width();

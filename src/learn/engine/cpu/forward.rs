@@ -1,16 +1,19 @@
 //! The forward pass of a micro-batch, up to the rows that the output layer reads.
 
+use std::ops::Range;
+
 use super::adapter::AdapterPass;
 use super::attention;
 use super::head_norm::HeadNorms;
 use super::kernel::element::Element;
-use super::kernel::rope::{Turn, turn};
+use super::kernel::rope::Turn;
 use super::kernel::{activation, lookup, norm};
 use super::layout::{DOWN, GATES, OUTPUT, QKV};
 use super::micro_batch::MicroBatch;
 use super::parameters::Parameters;
 use super::rows::{RowView, RowViewMut};
 use crate::engine::Batch;
+use crate::model::Places;
 
 impl<T: Element> MicroBatch<T> {
     /// Runs the decoder over the tokens. Leaves the inputs of [`MicroBatch::backward`] and the rows of [`MicroBatch::output_rows`].
@@ -38,7 +41,7 @@ impl<T: Element> MicroBatch<T> {
         self.project_up(parameters, layer);
     }
 
-    /// Token, line and column embeddings: the first layer's input.
+    /// The embeddings of tokens and positions: the first layer's input.
     fn embed(&mut self, parameters: &Parameters<T>, batch: &Batch) {
         let (layout, width) = (&parameters.layout, parameters.shape.width);
         let input = &mut self.inputs[0];
@@ -48,22 +51,12 @@ impl<T: Element> MicroBatch<T> {
             &batch.tokens[self.tokens.clone()],
             input,
         );
-        if layout.lines.rows > 0 {
-            lookup::add_rows(
-                parameters.floats.part(layout.lines.range()),
-                width,
-                &batch.lines[self.tokens.clone()],
-                input,
-            );
-        }
-        if layout.columns.rows > 0 {
-            lookup::add_rows(
-                parameters.floats.part(layout.columns.range()),
-                width,
-                &batch.columns[self.tokens.clone()],
-                input,
-            );
-        }
+        parameters.add_positions(
+            part(&batch.lines, &self.tokens, 1),
+            part(&batch.columns, &self.tokens, 1),
+            part(&batch.places, &self.tokens, Places::TABLES),
+            input,
+        );
     }
 
     /// Norm, queries, keys and values, their norms, rotary positions and attention, up to the heads' results.
@@ -103,7 +96,7 @@ impl<T: Element> MicroBatch<T> {
         for length in &self.lengths {
             let end = start + length;
             let qkv = &mut kept.qkv[start * stride..end * stride];
-            turn(cpu, &parameters.rope, Turn::Forward, qkv, stride, shape.heads + shape.kv_heads, 0);
+            parameters.turn(Turn::Forward, qkv, 0);
             let sums = &mut kept.sums[start * shape.heads..end * shape.heads];
             let attended = &mut kept.attended[start * width..end * width];
             attention::forward(parameters, qkv, sums, attended, &mut self.attention);
@@ -181,6 +174,11 @@ impl<T: Element> MicroBatch<T> {
         );
         parameters.layers[layer].down.apply(cpu, x, y, true, pass, &mut self.converted);
     }
+}
+
+/// The part of a list for some of the tokens, with `each` numbers for a token. A list that is not used is empty.
+fn part<'a>(list: &'a [u32], tokens: &Range<usize>, each: usize) -> &'a [u32] {
+    list.get(tokens.start * each..tokens.end * each).unwrap_or_default()
 }
 
 /// Moves the kept rows to the front, in their order.

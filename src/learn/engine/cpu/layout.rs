@@ -101,6 +101,8 @@ pub struct Layout {
     pub lines: Matrix,
     /// [columns, width]
     pub columns: Matrix,
+    /// [3 · rows of places, width]
+    pub places: Matrix,
     pub final_norm: Range<usize>,
     /// Start of the norms and biases. Weight decay applies to everything before.
     pub decayed: usize,
@@ -142,6 +144,7 @@ impl Layout {
         };
         let lines = places.matrix("model.embed_lines.weight".into(), shape.lines, width);
         let columns = places.matrix("model.embed_columns.weight".into(), shape.columns, width);
+        let places_table = places.matrix("model.embed_places.weight".into(), shape.place_rows(), width);
         let adapters: Vec<_> = (0..shape.layers).map(|layer| places.adapters(shape, layer, lora)).collect();
         let decayed = places.length;
         let blocks = blocks.into_iter().zip(adapters).enumerate();
@@ -166,6 +169,7 @@ impl Layout {
             head,
             lines,
             columns,
+            places: places_table,
             final_norm,
             decayed,
             length,

@@ -27,7 +27,7 @@ pub fn training<'a, T: Element>(
     let layout = Layout::new(shape, training.lora.as_ref());
     let trained = Trainable::new(&layout, &|name| training.trains(name));
     MemoryEstimate {
-        weights: weights::<T>(&layout, &trained) + RotaryTable::size(shape.head_dim, shape.context) * FLOAT_BYTES,
+        weights: weights::<T>(&layout, &trained) + rotary_bytes(shape),
         activations: activations::<T>(shape, &layout, &trained, training, threads.max(1), batches),
     }
 }
@@ -103,9 +103,15 @@ fn decoder<T: Element>(shape: &ModelShape, slots: usize, calls: DecodingCalls, t
     let scores = threads.max(1) * CacheSlot::<T>::scores(shape);
     let work = (rows + logits + parts + scores) * FLOAT_BYTES + converted;
     MemoryEstimate {
-        weights: weights::<T>(&layout, &trained) + RotaryTable::size(shape.head_dim, shape.context) * FLOAT_BYTES,
+        weights: weights::<T>(&layout, &trained) + rotary_bytes(shape),
         activations: (slots * CacheSlot::<T>::bytes(shape) + work).max(packing),
     }
+}
+
+/// The bytes of the tables of rotary positions.
+fn rotary_bytes(shape: &ModelShape) -> usize {
+    let positions = if shape.is_rotary() { shape.context } else { 0 };
+    RotaryTable::size(shape.head_dim, positions) * FLOAT_BYTES
 }
 
 /// The bytes of a matrix that is packed for the forward pass, and if `backward` for the backward pass too.

@@ -6,12 +6,13 @@ use super::adapter::{AdaptedMatrix, PackedAdapter};
 use super::float_weights::FloatWeights;
 use super::kernel::Instructions;
 use super::kernel::element::Element;
-use super::kernel::rope::RotaryTable;
+use super::kernel::lookup;
+use super::kernel::rope::{RotaryTable, Turn, turn};
 use super::layout::{DOWN, GATES, Layout, Matrix, OUTPUT, QKV};
 use super::packed_matrix::PackedMatrix;
 use super::trainable::Trainable;
 use crate::engine::EngineError;
-use crate::model::{Lora, ModelShape, WeightSource};
+use crate::model::{Lora, ModelShape, Places, WeightSource};
 
 /// The packed matrices of one layer.
 #[derive(Clone, Debug)]
@@ -34,7 +35,8 @@ pub struct Parameters<T> {
     pub cpu: Instructions,
     pub shape: ModelShape,
     pub layout: Layout,
-    pub rope: RotaryTable,
+    /// `None` without rotary positions.
+    pub rope: Option<RotaryTable>,
     pub floats: FloatWeights,
     pub layers: Vec<PackedLayer<T>>,
     pub head: PackedMatrix<T>,
@@ -101,7 +103,7 @@ impl<T: Element> Parameters<T> {
         let mut parameters = Self {
             cpu,
             shape: shape.clone(),
-            rope: RotaryTable::new(shape.head_dim, shape.turns()),
+            rope: shape.is_rotary().then(|| RotaryTable::new(shape.head_dim, shape.turns())),
             floats,
             layers,
             head,
@@ -143,6 +145,35 @@ impl<T: Element> Parameters<T> {
             }
         };
         rayon::join(|| layers.par_iter_mut().for_each(layer), || fill(head));
+    }
+
+    /// Rotates the queries and keys of consecutive rows from position `start` on; nothing without rotary positions.
+    pub fn turn(&self, way: Turn, qkv: &mut [f32], start: usize) {
+        if let Some(rope) = &self.rope {
+            turn(
+                self.cpu,
+                rope,
+                way,
+                qkv,
+                self.qkv_width(),
+                self.shape.heads + self.shape.kv_heads,
+                start,
+            );
+        }
+    }
+
+    /// Adds the rows of the tables of positions to `stream` [tokens, width], for tokens with these `lines`, `columns` and `places`.
+    pub fn add_positions(&self, lines: &[u32], columns: &[u32], places: &[u32], stream: &mut [f32]) {
+        let (layout, width) = (&self.layout, self.shape.width);
+        for (table, each, rows) in [
+            (layout.lines, 1, lines),
+            (layout.columns, 1, columns),
+            (layout.places, Places::TABLES, places),
+        ] {
+            if table.rows > 0 {
+                lookup::add_rows(self.floats.part(table.range()), width, each, rows, stream);
+            }
+        }
     }
 
     /// The width of a row of queries, keys and values.

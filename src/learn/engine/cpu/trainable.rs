@@ -90,7 +90,7 @@ impl Trainable {
                 }
             })
             .collect();
-        let tables = [layout.embedding, layout.lines, layout.columns];
+        let tables = [layout.embedding, layout.lines, layout.columns, layout.places];
         let (head, embeddings) = (has(layout.head.range()), tables.iter().map(Matrix::range).any(has));
         let final_norm = has(layout.final_norm.clone());
         let lowest = layers.iter().position(|layer| layer.any()).unwrap_or(layers.len());

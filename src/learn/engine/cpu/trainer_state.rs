@@ -14,6 +14,7 @@ use super::parameters::Parameters;
 #[cfg(test)]
 use crate::engine::state::arrays;
 use crate::engine::{Batch, NamedTensor, StepResult, Training};
+use crate::model::Places;
 #[cfg(test)]
 use crate::model::Weights;
 
@@ -275,13 +276,14 @@ fn in_chunks<T: Element>(
 fn add_tables<T: Element>(parameters: &Parameters<T>, batch: &Batch, embedded: &[f32], gradient: &mut [f32]) {
     let (layout, width) = (&parameters.layout, parameters.shape.width);
     let tables = [
-        (layout.embedding, &batch.tokens),
-        (layout.lines, &batch.lines),
-        (layout.columns, &batch.columns),
+        (layout.embedding, 1, &batch.tokens),
+        (layout.lines, 1, &batch.lines),
+        (layout.columns, 1, &batch.columns),
+        (layout.places, Places::TABLES, &batch.places),
     ];
-    for (table, indices) in tables {
+    for (table, each, indices) in tables {
         if let Some((range, start)) = parameters.trainable.within(table.range()).next() {
-            scatter_rows(embedded, width, indices, &mut gradient[start..start + range.len()]);
+            scatter_rows(embedded, width, each, indices, &mut gradient[start..start + range.len()]);
         }
     }
 }

@@ -66,7 +66,7 @@ impl Family {
     /// The family of a shape, by whose name its `config.json` goes.
     pub(super) fn of(shape: &ModelShape) -> Self {
         match shape {
-            ModelShape { lines: 1.., .. } | ModelShape { columns: 1.., .. } => Self::Runner,
+            ModelShape { lines: 1.., .. } | ModelShape { columns: 1.., .. } | ModelShape { places: Some(_), .. } => Self::Runner,
             ModelShape {
                 qkv_bias: true,
                 qk_norm: true,

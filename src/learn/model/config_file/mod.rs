@@ -13,15 +13,23 @@ use serde_json::{Map, Value};
 
 use super::architecture::Architecture;
 use super::json_file::read_json;
-use super::{ModelError, ModelShape};
+use super::{ModelError, ModelShape, Places, TokenPositions};
 use family::Family;
 use positions::Positions;
 
 pub(super) use fields::Fields;
 pub(super) use written::write;
 
-/// The newest format this program writes and reads.
-const NEWEST_FORMAT: u32 = 1;
+/// The newest format this program writes and reads: 2 has the places of tokens, which a reader of 1 would ignore.
+const NEWEST_FORMAT: u32 = 2;
+/// The format of all models without places.
+const FIRST_FORMAT: u32 = 1;
+/// The field with the places of tokens, and its kind.
+const POSITIONS: &str = "positions";
+const PLACES: &str = "places";
+/// The fields with the numbers of rows of the tables of lines and columns.
+const LINE_ROWS: &str = "line_positions";
+const COLUMN_ROWS: &str = "column_positions";
 const ACTIVATION: &str = "silu";
 /// Other names of the same activation.
 const ACTIVATIONS: [&str; 2] = [ACTIVATION, "swish"];
@@ -192,14 +200,36 @@ fn architecture(fields: Fields<'_>, family: Family, positions: &Positions<'_>) -
         rope_scaling: None,
         norm_epsilon: fields.number("rms_norm_eps")?.unwrap_or(defaults.norm_epsilon),
         tied: fields.flag("tie_word_embeddings")?.unwrap_or(false),
-        lines: integer("line_positions", 0)?,
-        columns: integer("column_positions", 0)?,
+        positions: token_positions(fields, family)?,
+        lines: integer(LINE_ROWS, 0)?,
+        columns: integer(COLUMN_ROWS, 0)?,
         context: context(fields, family, layers, positions)?,
     };
     if architecture.feed_forward == 0 {
         return Err(fields.wrong("intermediate_size", "must be at least 1"));
     }
     Ok((architecture, integer("vocab_size", defaults.vocabulary)?))
+}
+
+/// What a model of ours knows of the positions of its tokens, besides the tables of lines and columns.
+fn token_positions(fields: Fields<'_>, family: Family) -> Result<TokenPositions, ModelError> {
+    let Some(places) = fields.object(POSITIONS)?.filter(|_| family == Family::Runner) else {
+        return Ok(TokenPositions::Lines);
+    };
+    if places.text("kind")? != Some(PLACES) {
+        return Err(places.unsupported("kind", "\"places\""));
+    }
+    for table in [LINE_ROWS, COLUMN_ROWS] {
+        if fields.integer(table)?.is_some_and(|rows| rows > 0) {
+            return Err(fields.wrong(table, "must be 0 or left out, since `positions` takes its place"));
+        }
+    }
+    let needed = |field: &str| places.integer(field)?.ok_or_else(|| places.wrong(field, "is missing"));
+    Ok(TokenPositions::Places(Places {
+        rows: needed("rows")?,
+        top: needed("top")?,
+        wide: needed("wide")?,
+    }))
 }
 
 /// The longest sequence for which our decoder computes the same. A model with a sliding window differs beyond the window, and one with

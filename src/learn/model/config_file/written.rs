@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::family::Family;
-use super::{ACTIVATION, LINEAR, LLAMA3, LONGROPE, NEWEST_FORMAT, YARN};
+use super::{ACTIVATION, FIRST_FORMAT, LINEAR, LLAMA3, LONGROPE, NEWEST_FORMAT, YARN};
 use crate::model::architecture::{is_false, is_zero};
 use crate::model::json_file::write_json;
-use crate::model::{LongRope, ModelError, ModelShape, RopeScaling};
+use crate::model::{LongRope, ModelError, ModelShape, RopeScaling, TokenPositions};
 use crate::tokenizer::Tokenizer;
 
 /// The fields in their order in the file.
@@ -27,7 +27,9 @@ struct WrittenConfig {
     hidden_act: &'static str,
     max_position_embeddings: usize,
     rms_norm_eps: f64,
-    rope_theta: f64,
+    /// A model that knows places has no rotary positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rope_theta: Option<f64>,
     rope_scaling: Option<WrittenScaling>,
     /// Qwen2 has no such field.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +52,9 @@ struct WrittenConfig {
     /// Rows of `model.embed_columns.weight`.
     #[serde(skip_serializing_if = "is_zero")]
     column_positions: usize,
+    /// Places of tokens, whose rows are in `model.embed_places.weight`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    positions: Option<TokenPositions>,
     runner_format: u32,
 }
 
@@ -147,7 +152,7 @@ impl WrittenConfig {
             hidden_act: ACTIVATION,
             max_position_embeddings: shape.context,
             rms_norm_eps: shape.norm_epsilon,
-            rope_theta: shape.rope_theta,
+            rope_theta: shape.is_rotary().then_some(shape.rope_theta),
             rope_scaling: shape
                 .rope_scaling
                 .as_ref()
@@ -163,7 +168,8 @@ impl WrittenConfig {
             torch_dtype: dtype.to_owned(),
             line_positions: shape.lines,
             column_positions: shape.columns,
-            runner_format: NEWEST_FORMAT,
+            positions: shape.places.map(TokenPositions::Places),
+            runner_format: if shape.places.is_some() { NEWEST_FORMAT } else { FIRST_FORMAT },
         }
     }
 }

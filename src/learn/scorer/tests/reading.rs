@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{RUN, model};
 use crate::engine::{DecodingEngine, EngineError, Feed, ScoredFeed, TokenScore};
+use crate::positions::placed;
 use crate::scorer::encode::ScoredSequence;
 use crate::scorer::plan::{ReadingUnit, plan};
 use crate::scorer::slots::{UnitReader, shares};
@@ -77,7 +78,6 @@ fn run(sequences: &[ScoredSequence], slots: usize) -> Log {
     let streams = vec![""; sequences.len()];
     let asked = ScoringInput {
         shape: &model.shape,
-        tokenizer: &model.tokenizer,
         streams: &streams,
     };
     let log = Rc::new(RefCell::new(Log::default()));
@@ -85,7 +85,11 @@ fn run(sequences: &[ScoredSequence], slots: usize) -> Log {
         slots: vec![Vec::new(); slots],
         log: log.clone(),
     };
-    let units = plan(sequences.to_vec());
+    let placed = sequences.iter().map(|sequence| {
+        let tokens = placed(&model.shape, &model.tokenizer, sequence.input(), 0);
+        (tokens, sequence.clone())
+    });
+    let units = plan(placed.collect());
     check_plan(&units);
     let planned: usize = units.iter().map(|unit| unit.tokens.len() - unit.shared).sum();
     let found = UnitReader::new(asked, Box::new(decoder), units, slots).read(&RUN).unwrap();

@@ -102,6 +102,7 @@ fn one_by_one(model: &Model, requests: &[ScoreRequest], scoring: Scoring, expect
             tokens: sequence.input(),
             lines: &[],
             columns: &[],
+            places: &[],
         };
         let scores = decoder.score(&[ScoredFeed { feed, targets: &targets }]).unwrap();
         let sum: f64 = scores.iter().map(|score| score.log_probability).sum();

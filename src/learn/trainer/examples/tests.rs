@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::*;
 use crate::chat::{ChatTemplate, Message, SpecialTokens};
 use crate::dataset::{ChatPrompt, Doc};
-use crate::model::{Architecture, ModelChat};
+use crate::model::{Architecture, ModelChat, Places, TokenPositions};
 
 fn prompter(prompt: &Prompt) -> Prompter {
     Prompter::new(prompt, None).unwrap()
@@ -38,7 +38,9 @@ fn only_the_completion_and_its_end_are_trained_on() {
     let prompt = Prompt::text("{question}:");
     let tokenizer = tokenizer(TokenizerStyle::Phrase, &data(&rows), &prompt).unwrap();
     let shape = Architecture::default().shape(tokenizer.vocabulary()).unwrap();
-    let batch = Examples::new(&rows, &prompter(&prompt), &tokenizer, &shape).unwrap().batch(&[1, 0]);
+    let batch = Examples::new(&rows, &prompter(&prompt), &tokenizer, &shape)
+        .unwrap()
+        .batch(&[1, 0], BatchPlaces::OfUse);
     let text = |tokens: &[u32]| -> Vec<String> {
         let token = |token: &u32| match *token {
             IGNORED => "-".to_owned(),
@@ -61,6 +63,40 @@ fn only_the_completion_and_its_end_are_trained_on() {
             .sequences(&[1, 0]),
         [sequence; 2]
     );
+}
+
+#[test]
+fn the_places_of_a_batch_are_drawn_for_each_sequence_and_batch_alone() {
+    let rows: Vec<Row> = (0..4).map(|i| row(&format!("r{i}"), "12+3", "=5\n=15")).collect();
+    let prompt = Prompt::text("{question}:");
+    let tokenizer = tokenizer(TokenizerStyle::Char, &data(&rows), &prompt).unwrap();
+    let architecture = Architecture {
+        positions: TokenPositions::Places(Places { rows: 30, top: 4, wide: 0 }),
+        ..Architecture::default()
+    };
+    let shape = architecture.shape(tokenizer.vocabulary()).unwrap();
+    let examples = Examples::new(&rows, &prompter(&prompt), &tokenizer, &shape).unwrap();
+    let places = |numbers: &[usize], of| examples.batch(numbers, of).places;
+    let drawn = |batch| BatchPlaces::Drawn { seed: 7, batch };
+    let once = places(&[0, 1, 2, 3], drawn(5));
+    // 10 tokens, of which each has three rows; the end is not read.
+    assert_eq!(once.len(), 4 * 10 * 3);
+    let each: Vec<&[u32]> = once.chunks(30).collect();
+    assert!(each[0] != each[1] && each[1] != each[2]);
+    // Whatever the row is that has this place in the batch, and whatever was drawn before.
+    assert_eq!(places(&[3, 2], drawn(5)), once[..60]);
+    assert_ne!(places(&[0, 1, 2, 3], drawn(6)), once);
+    assert_ne!(places(&[0], BatchPlaces::Drawn { seed: 8, batch: 5 }), once[..30]);
+    // `1`, `2`, `+`, `3` and `:` of the prompt have the places 2, 1, 0, 1 and 1: the same place is the same row, and one less is in the next table.
+    for rows in each {
+        let row = |token: usize, table: usize| rows[3 * token + table] - 30 * table as u32;
+        assert!(row(0, 0) > row(1, 0) && row(1, 0) > row(2, 0) && row(1, 0) == row(3, 0) && row(3, 0) == row(4, 0));
+        assert_eq!((row(0, 1), row(0, 2), row(1, 1)), (row(1, 0), row(2, 0), row(2, 0)));
+    }
+    let of_use = places(&[0, 1], BatchPlaces::OfUse);
+    assert_eq!(of_use[..30], of_use[30..]);
+    // Seven of thirty rows, from the twelfth on: index 2 has the sixteenth.
+    assert_eq!(of_use[..3], [15, 30 + 14, 60 + 13]);
 }
 
 #[test]
@@ -155,7 +191,7 @@ fn learned(template: &str, prompt: &Prompt, row: &Row) -> (String, BTreeSet<u32>
     let shape = Architecture::default().shape(tokenizer.vocabulary()).unwrap();
     let rows = [row.clone()];
     let examples = Examples::new(&rows, &prompter, &tokenizer, &shape).unwrap();
-    let batch = examples.batch(&[0]);
+    let batch = examples.batch(&[0], BatchPlaces::OfUse);
     assert_eq!(
         examples.sequences(&[0])[0].trained,
         batch.targets.iter().filter(|target| **target != IGNORED).count()
@@ -228,7 +264,7 @@ fn all_answers_of_a_recorded_conversation_are_learned_and_the_last_is_asked_for(
     };
     let rows = [told.clone()];
     let examples = Examples::new(&rows, &prompter, &tokenizer, &shape).unwrap();
-    let batch = examples.batch(&[0]);
+    let batch = examples.batch(&[0], BatchPlaces::OfUse);
     // What is learned, each answer by itself: targets are the tokens that come next.
     let targets = &batch.targets;
     let parts = targets.split(|target| *target == IGNORED).filter(|part| !part.is_empty());

@@ -5,9 +5,9 @@ use std::cell::Cell;
 use super::super::tests::{Place, base, bytes, data, recipe, rows};
 use super::super::{TrainedModel, TrainingRun, train};
 use super::*;
-use crate::engine::{Dtype, Engine, Feed, ScoredFeed, Target};
+use crate::engine::{Dtype, Engine, ScoredFeed, Target};
 use crate::model::{Architecture, Lora, Model};
-use crate::tokenizer::Cursor;
+use crate::positions::TokenRows;
 
 const ENGINES: [Engine; 2] = [Engine::Cpu, Engine::Candle];
 
@@ -49,14 +49,8 @@ fn scored(model: &TrainedModel, rows: &[Row], engine: Engine, dtype: Dtype) -> f
             .unwrap();
         let start = tokens.len();
         tokens.extend(tokenizer.encode(&row.completion).unwrap());
-        let (lines, columns) = Cursor::default().positions(tokenizer, &tokens, shape.lines, shape.columns);
-        let feed = Feed {
-            slot: 0,
-            start: 0,
-            tokens: &tokens,
-            lines: &lines,
-            columns: &columns,
-        };
+        let rows = TokenRows::of_use(shape, tokenizer, &tokens, start);
+        let feed = rows.feed(0, 0);
         let next = tokens[start..].iter().chain([&tokenizer.end()]).copied().collect::<Vec<u32>>();
         let targets: Vec<Target> = (start - 1..).zip(next).map(|(after, token)| Target { after, token }).collect();
         let scores = decoder.score(&[ScoredFeed { feed, targets: &targets }]).unwrap();

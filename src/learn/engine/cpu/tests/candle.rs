@@ -5,7 +5,7 @@ use candle_core::Device;
 use super::cases;
 use crate::engine::cpu::decoder::CpuDecoder;
 use crate::engine::cpu::trainer::CpuTrainer;
-use crate::engine::{Batch, DecodingEngine, Feed, TrainingEngine, candle};
+use crate::engine::{Batch, DecodingEngine, TrainingEngine, candle};
 use crate::model::ModelShape;
 use crate::seed::Stream;
 
@@ -39,7 +39,8 @@ fn the_first_steps_moments_equal_candles() {
                         .zip(&expected[&name].data)
                         .map(|(found, expected)| found - expected),
                 );
-                assert!(error < 1e-4 * size, "seed {seed}: `{name}` is off by {error} of {size}");
+                // Without rotary positions, biases of keys change no weight of attention: their gradient is 0 but for rounding.
+                assert!(error < 1e-4 * size + 1e-8, "seed {seed}: `{name}` is off by {error} of {size}");
             }
         }
     }
@@ -75,19 +76,19 @@ fn the_losses_of_fifty_steps_equal_candles() {
 
 #[test]
 fn logits_equal_candles() {
-    let mut stream = Stream::new(2, "logits");
+    for seed in 0..6 {
+        logits_equal(seed);
+    }
+}
+
+fn logits_equal(seed: u64) {
+    let mut stream = Stream::new(seed, "logits");
     let shape = cases::shape(&mut stream);
     let weights = cases::weights(&mut stream, &shape);
     let batch = cases::batch(&mut stream, &shape, 1, 30);
     let mut ours = CpuDecoder::<f32>::new(&shape, &weights, 1, 1).unwrap();
     let mut theirs = candle::CandleDecoder::new(&shape, &weights, 1, &Device::Cpu, 1).unwrap();
-    let feed = Feed {
-        slot: 0,
-        start: 0,
-        tokens: &batch.tokens,
-        lines: &batch.lines,
-        columns: &batch.columns,
-    };
+    let feed = batch.feed(0, 0, 0..batch.tokens.len());
     for (found, expected) in ours.feed(&[feed]).unwrap().iter().zip(theirs.feed(&[feed]).unwrap()) {
         assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{found}, not {expected}");
     }

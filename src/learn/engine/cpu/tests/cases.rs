@@ -2,7 +2,7 @@
 
 use crate::engine::cpu::layout::Layout;
 use crate::engine::{Batch, IGNORED, Optimizer};
-use crate::model::{Array, Llama3Scaling, LongRope, ModelShape, RopeScaling, Weights, Yarn};
+use crate::model::{Array, Llama3Scaling, LongRope, ModelShape, Places, RopeScaling, Weights, Yarn};
 use crate::seed::Stream;
 
 pub const OPTIMIZER: Optimizer = Optimizer {
@@ -18,7 +18,7 @@ fn between(stream: &mut Stream, low: usize, high: usize) -> usize {
 }
 
 /// A small shape: widths that are no multiples of a vector, grouped heads, tied or not, with and without learned positions, biases, norms
-/// of queries and keys, a separate width of heads, and scaled positions.
+/// of queries and keys, a separate width of heads, scaled positions, and places in the place of all other positions.
 pub fn shape(stream: &mut Stream) -> ModelShape {
     let kv_heads = between(stream, 1, 2);
     let heads = kv_heads * between(stream, 1, 3);
@@ -53,6 +53,8 @@ pub fn shape(stream: &mut Stream) -> ModelShape {
         })),
         _ => None,
     };
+    let places = (more.below(3) == 0).then_some(Places { rows: 7, top: 3, wide: 0 });
+    let unless_places = |rows| if places.is_some() { 0 } else { rows };
     ModelShape {
         vocabulary,
         width,
@@ -67,8 +69,9 @@ pub fn shape(stream: &mut Stream) -> ModelShape {
         rope_scaling,
         norm_epsilon: 1e-5,
         tied,
-        lines,
-        columns,
+        lines: unless_places(lines),
+        columns: unless_places(columns),
+        places,
         context: 100,
     }
 }
@@ -113,6 +116,9 @@ pub fn batch(stream: &mut Stream, shape: &ModelShape, sequences: usize, longest:
             }
             if shape.columns > 0 {
                 batch.columns.push(draw(shape.columns));
+            }
+            if shape.places.is_some() {
+                batch.places.extend((0..Places::TABLES).map(|_| draw(shape.place_rows())));
             }
         }
     }

@@ -77,10 +77,12 @@ pub(super) fn long(stream: &mut Stream) -> (ModelShape, Weights, Batch) {
             batch.tokens.extend(part.tokens);
             batch.lines.extend(part.lines);
             batch.columns.extend(part.columns);
+            batch.places.extend(part.places);
         }
         for part in [&mut batch.tokens, &mut batch.lines, &mut batch.columns] {
             part.truncate(first + length);
         }
+        batch.places.truncate(3 * (first + length));
         let draw = |index| {
             if index < length - trained {
                 IGNORED
@@ -123,6 +125,7 @@ fn gradients_of_a_sequence_in_chunks_equal_central_differences() {
         targets: batch.targets[200..650].to_vec(),
         lines: take(batch.lines.get(30..).unwrap_or_default()),
         columns: take(batch.columns.get(30..).unwrap_or_default()),
+        places: batch.places.get(3 * 30..3 * 480).unwrap_or_default().to_vec(),
         lengths: vec![450],
     };
     assert!(one.targets.iter().filter(|target| **target != IGNORED).count() > chunk::<f32>());

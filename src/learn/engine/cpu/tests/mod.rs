@@ -114,6 +114,7 @@ fn steps_are_the_same_bits_on_any_number_of_threads() {
         tied: true,
         lines: 0,
         columns: 0,
+        places: None,
         ..shape
     };
     let weights = cases::weights(&mut stream, &shape);
@@ -226,30 +227,12 @@ fn decode_with<T: Element>(mut decoder: CpuDecoder<T>, shape: &ModelShape, batch
         let mut rows = vec![Vec::new(); group.len()];
         let longest = group.iter().map(|(_, length)| *length).max().unwrap();
         for start in (0..longest).step_by(piece) {
-            let part = |positions: &'_ [u32], first: usize, count: usize| -> Vec<u32> {
-                if positions.is_empty() {
-                    Vec::new()
-                } else {
-                    positions[first + start..first + start + count].to_vec()
-                }
-            };
             let fed: Vec<_> = (0..group.len()).filter(|slot| group[*slot].1 > start).collect();
-            let parts: Vec<_> = fed
-                .iter()
-                .map(|slot| {
-                    let (first, count) = (group[*slot].0, piece.min(group[*slot].1 - start));
-                    [&batch.tokens, &batch.lines, &batch.columns].map(|values| part(values, first, count))
-                })
-                .collect();
             let feeds: Vec<Feed> = fed
                 .iter()
-                .zip(&parts)
-                .map(|(slot, [tokens, lines, columns])| Feed {
-                    slot: *slot,
-                    start,
-                    tokens,
-                    lines,
-                    columns,
+                .map(|slot| {
+                    let (first, length) = group[*slot];
+                    batch.feed(*slot, first, start..length.min(start + piece))
                 })
                 .collect();
             let logits = decoder.feed(&feeds).unwrap();
@@ -339,18 +322,8 @@ fn copied_beginnings<T: Element>() {
         while batch.tokens.len() < 40 {
             batch = cases::batch(&mut stream, &shape, 1, 60);
         }
-        let part = |values: &'_ [u32], from: usize, to: usize| values.get(from..to).unwrap_or_default().to_vec();
-        let feed = |decoder: &mut CpuDecoder<T>, slot, from: usize, to: usize| {
-            let [tokens, lines, columns] = [&batch.tokens, &batch.lines, &batch.columns].map(|values| part(values, from, to));
-            let feed = Feed {
-                slot,
-                start: from,
-                tokens: &tokens,
-                lines: &lines,
-                columns: &columns,
-            };
-            decoder.feed(&[feed]).unwrap().to_vec()
-        };
+        let feed =
+            |decoder: &mut CpuDecoder<T>, slot, from: usize, to: usize| decoder.feed(&[batch.feed(slot, 0, from..to)]).unwrap().to_vec();
         let mut decoder = CpuDecoder::<T>::new(&shape, &weights, 3, 2).unwrap();
         let fed = feed(&mut decoder, 0, 0, 40);
         for count in [1, 15, 16, 17, 39] {
@@ -376,6 +349,7 @@ fn copied_beginnings<T: Element>() {
             tokens: &[0],
             lines: &[0],
             columns: &[0],
+            places: &[0, 0, 0],
         };
         insta::allow_duplicates! {
             insta::assert_snapshot!(decoder.feed(&[beyond]).unwrap_err(), @"start 8 is out of range (known: 0 to 7)");
@@ -405,6 +379,7 @@ fn long_contexts_get_fewer_slots_and_large_models_many() {
         tied: true,
         lines: 0,
         columns: 0,
+        places: None,
         context,
     };
     let slots = |shape| super::recommended_slots(&shape, Dtype::F32);
@@ -428,6 +403,7 @@ fn what_does_not_fit_is_named() {
         vocabulary: 9,
         lines: 5,
         columns: 0,
+        places: None,
         context: 20,
         qk_norm: false,
         ..cases::shape(&mut stream)
@@ -445,7 +421,7 @@ fn what_does_not_fit_is_named() {
     insta::assert_snapshot!(message(&|batch| batch.lines[0] = 5), @"line number 5 is out of range (known: 0 to 4)");
     insta::assert_snapshot!(message(&|batch| batch.lines.clear()), @"0 line numbers, expected 6");
     insta::assert_snapshot!(message(&|batch| batch.lengths[0] += 1), @"7 tokens in all its sequences, expected 6");
-    insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], columns: vec![] }), @"a sequence of 21 tokens is longer than the model's context of 20");
+    insta::assert_snapshot!(message(&|batch| *batch = Batch { tokens: vec![0; 21], targets: vec![0; 21], lengths: vec![21], lines: vec![0; 21], ..Batch::default() }), @"a sequence of 21 tokens is longer than the model's context of 20");
     let mut decoder = CpuDecoder::<f32>::new(&shape, &weights, 3, 2).unwrap();
     let mut message = |slot, start, tokens: &[u32]| {
         let lines = vec![0; tokens.len()];
@@ -456,6 +432,7 @@ fn what_does_not_fit_is_named() {
                 tokens,
                 lines: &lines,
                 columns: &[],
+                places: &[],
             }])
             .unwrap_err()
             .to_string()

@@ -62,6 +62,11 @@ fn embed(shape: &ModelShape, weights: &Exact, batch: &Batch, token: usize) -> Ve
     if shape.columns > 0 {
         add(&mut sum, &row("model.embed_columns.weight", batch.columns[token]));
     }
+    if shape.places.is_some() {
+        for index in &batch.places[3 * token..3 * token + 3] {
+            add(&mut sum, &row("model.embed_places.weight", *index));
+        }
+    }
     sum
 }
 
@@ -92,7 +97,9 @@ fn layer(shape: &ModelShape, weights: &Exact, layer: usize, stream: &mut [Vec<f6
                     .collect();
             }
         }
-        rows.iter_mut().enumerate().for_each(|(position, row)| turn(shape, position, row));
+        if shape.places.is_none() {
+            rows.iter_mut().enumerate().for_each(|(position, row)| turn(shape, position, row));
+        }
     }
     for token in 0..stream.len() {
         let attended = attend(shape, &queries[token], &keys[..=token], &values[..=token]);

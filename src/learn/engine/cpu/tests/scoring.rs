@@ -69,11 +69,8 @@ impl Case {
                 .zip(&asked)
                 .map(|((slot, range), targets)| ScoredFeed {
                     feed: Feed {
-                        slot: *slot,
                         start,
-                        tokens: &self.batch.tokens[range.clone()],
-                        lines: self.batch.lines.get(range.clone()).unwrap_or_default(),
-                        columns: self.batch.columns.get(range.clone()).unwrap_or_default(),
+                        ..self.batch.feed(*slot, 0, range.clone())
                     },
                     targets,
                 })
@@ -147,6 +144,7 @@ fn targets_without_a_place_are_refused() {
             start: 0,
             tokens: &[1, 2, 3],
             lines: &[0, 0, 0][..if case.shape.lines > 0 { 3 } else { 0 }],
+            places: &[0; 9][..if case.shape.places.is_some() { 9 } else { 0 }],
             columns: &[0, 0, 0][..if case.shape.columns > 0 { 3 } else { 0 }],
         };
         let targets = targets.collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 
 use super::header::{GgufHeader, GgufList, GgufValue, shortest};
 use super::{LLAMA, PHI3, QWEN2, QWEN3, rope};
-use crate::model::{Architecture, ModelError, ModelShape};
+use crate::model::{Architecture, ModelError, ModelShape, TokenPositions};
 
 const ARCHITECTURES: [&str; 4] = [LLAMA, QWEN2, QWEN3, PHI3];
 
@@ -168,6 +168,7 @@ pub(super) fn shape(header: &GgufHeader, family: &str) -> Result<ModelShape, Mod
                 .unwrap_or(defaults.norm_epsilon),
         ),
         tied: !header.tensors.contains_key("output.weight"),
+        positions: TokenPositions::Lines,
         lines: 0,
         columns: 0,
         context,
