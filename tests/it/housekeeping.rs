@@ -52,7 +52,7 @@ fn gc_beside_a_run_fails_nothing() {
     let out = run.stdout.take().unwrap();
     let reader = std::thread::spawn(move || std::io::read_to_string(out).unwrap());
     // Without a store there is nothing to clean, which is an error.
-    while !lab.path().join("shared").exists() {
+    while !lab.path().join("shared/v1/files").exists() {
         assert!(run.try_wait().unwrap().is_none(), "the run ended without a store");
         std::thread::sleep(Duration::from_millis(1));
     }
