@@ -56,6 +56,7 @@ impl Case {
         let (vocabulary, width, layers, feed_forward) = shape;
         let heads = width / 32;
         let shape = ModelShape {
+            places: None,
             vocabulary,
             width,
             layers,
