@@ -32,11 +32,14 @@ fn indices(placed: &[PlacedToken]) -> Vec<u32> {
     placed.iter().map(|placed| placed.index).collect()
 }
 
-/// Prompt, completion, `wide`, and the indices of the tokens of both (with the end) by `Cursor` in the sketch that the rule is from
+/// Prompt, completion, `wide`, and the indices of the tokens of both.
+type SketchCase<'a> = (&'a str, &'a str, usize, &'a [u32], &'a [u32]);
+
+/// The indices of both (with the end) are those by `Cursor` in the sketch that the rule is from
 /// (`learning/longer/lm.py` of the prototypes), for the solutions that its `tasks.addition_solution` words.
 #[test]
 fn places_are_those_of_the_sketch() {
-    let cases: [(&str, &str, usize, &[u32], &[u32]); 4] = [
+    let cases: [SketchCase<'_>; 4] = [
         (
             "Question: 381 + 2\nAnswer:\n",
             "1. 1 + 2 (plus carry 0) = 3 (write down 3, no carry over).\n2. 8 + 0 (plus carry 0) = 8 (write down 8, no carry over).\n3. 3 + 0 (plus carry 0) = 3 (write down 3, no carry over).\nThus, the answer is 383.",

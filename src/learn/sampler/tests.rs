@@ -67,12 +67,13 @@ fn drawn() -> Sampling {
 
 #[test]
 fn responses_do_not_depend_on_the_slots_the_others_or_the_threads() {
-    responses_are_the_same(&model(64));
+    responses_are_the_same(&model(64), 11);
     // The prompts begin alike, with numbers of different lengths: so the same tokens have other places.
-    responses_are_the_same(&knowing_places());
+    responses_are_the_same(&knowing_places(), 6);
 }
 
-fn responses_are_the_same(model: &Model) {
+/// At least `least` responses differ.
+fn responses_are_the_same(model: &Model, least: usize) {
     // Three samples of every other prompt, so that prompts share all tokens except the last one, a prefix, or almost nothing.
     let several = |(index, request): (usize, Request)| {
         let samples = 0..if index % 2 == 0 { 3 } else { 1 };
@@ -102,7 +103,7 @@ fn responses_are_the_same(model: &Model) {
         let sampling = Sampling { engine, ..sampling };
         let one = answer(model, &requests, &sampling, &RUN, 1).unwrap();
         let distinct: std::collections::BTreeSet<_> = one.iter().map(|response| &response.text).collect();
-        assert!(distinct.len() > 10, "{distinct:?}");
+        assert!(distinct.len() >= least, "{distinct:?}");
         for slots in [7, 64] {
             let run = SamplingRun { threads: 2, ..RUN };
             assert_eq!(answer(model, &requests, &sampling, &run, slots).unwrap(), one);

@@ -142,7 +142,7 @@ fn a_model_that_knows_places_learns_alike_on_every_engine_and_on_any_number_of_t
         trained.curve.iter().map(|point| point.loss.unwrap()).collect::<Vec<f64>>()
     });
     for curve in &curves {
-        assert!(curve[0] > 3.0 && curve[59] < 1.2, "{curve:?}");
+        assert!(curve[0] > 3.0 && curve[59] < 2.0, "{curve:?}");
     }
     let early = |curve: &[f64]| curve[..10].iter().sum::<f64>();
     assert!((early(&curves[0]) - early(&curves[1])).abs() < 1e-3, "{curves:?}");

@@ -219,7 +219,10 @@ fn training_rows_may_number_their_steps_from_any_number_on() {
         }
         assert_eq!(Addition.follows(row, &steps), vec![true; steps.len()]);
     }
-    assert!(starts.keys().eq(&[1, 2, 3, 4, 5, 6, 7, 8]), "{starts:?}");
+    assert!(
+        (1..=6).all(|start| starts.contains_key(&start)) && starts.keys().all(|start| *start <= 8),
+        "{starts:?}"
+    );
     // Half of them from 1, and a part of the others.
     assert!((1_050..1_350).contains(&starts[&1]), "{starts:?}");
     // A skip goes by the numbers of its problem.
@@ -233,29 +236,45 @@ fn training_rows_may_number_their_steps_from_any_number_on() {
     assert!(generate(long, 1).train.iter().all(|row| first(row) == 1));
 }
 
+/// A solution with the first operands of its steps as numbers, without leading zeros.
+fn without_zeros(solution: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let parts = line
+            .split_once(" + ")
+            .and_then(|(start, rest)| Some((start.split_once(". ")?, rest)));
+        parts.map_or(line.to_owned(), |((number, operand), rest)| {
+            format!("{number}. {} + {rest}", operand.parse::<u64>().unwrap())
+        })
+    };
+    solution.lines().map(line).collect()
+}
+
 #[test]
 fn first_operands_may_keep_their_leading_zeros() {
-    let zeros = generate("start = 'warm'\nleading_zeros = true", 2);
+    let zeros = generate("start = 'warm'\nmerge = 'lowest'\nleading_zeros = true", 2);
+    let plain = generate("start = 'warm'\nmerge = 'lowest'", 2);
     let without = |row: &Row| Row {
         doc: Doc::default(),
         ..row.clone()
     };
-    let plain = generate("start = 'warm'", 2);
     // Full steps have one digit; the rows say that there may be zeros.
     assert_eq!(zeros.in_domain.iter().map(without).collect::<Vec<_>>(), plain.in_domain);
     assert_eq!(zeros.train.iter().map(without).collect::<Vec<_>>(), plain.train);
+    assert_eq!(zeros.skipped.len(), plain.skipped.len());
     let mut padded = 0;
     for (row, as_published) in zeros.skipped.iter().zip(&plain.skipped) {
         let steps: Vec<&str> = metrics::steps(&row.completion).collect();
         assert_eq!(Addition.follows(row, &steps), vec![true; steps.len()], "{row:?}");
-        assert_eq!(
-            row.completion.replace(". 0", ". ").len(),
-            as_published.completion.replace(". 0", ". ").len()
-        );
+        assert_eq!(without_zeros(&row.completion), without_zeros(&as_published.completion));
         padded += usize::from(row.completion != as_published.completion);
     }
-    assert!(padded > 200, "{padded}");
-    assert_snapshot!(Wording { leading_zeros: true, first: 4 }.merged(908, 12, 0).text, @r"
+    // Of 60 % with three digits one tens digit in ten.
+    assert!((80..300).contains(&padded), "{padded}");
+    let wording = Wording {
+        leading_zeros: true,
+        first: 4,
+    };
+    assert_snapshot!(wording.merged(908, 12, 0).text, @r"
     4. 08 + 12 (plus carry 0) = 20 (write down 20, no carry over).
     5. 9 + 0 (plus carry 0) = 9 (write down 9, no carry over).
     Thus, the answer is 920.

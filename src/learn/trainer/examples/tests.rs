@@ -79,14 +79,14 @@ fn the_places_of_a_batch_are_drawn_for_each_sequence_and_batch_alone() {
     let places = |numbers: &[usize], of| examples.batch(numbers, of).places;
     let drawn = |batch| BatchPlaces::Drawn { seed: 7, batch };
     let once = places(&[0, 1, 2, 3], drawn(5));
-    // 10 tokens, of which each has three rows; the end is not read.
-    assert_eq!(once.len(), 4 * 10 * 3);
-    let each: Vec<&[u32]> = once.chunks(30).collect();
+    // 11 tokens, of which each has three rows; the end is not read.
+    assert_eq!(once.len(), 4 * 11 * 3);
+    let each: Vec<&[u32]> = once.chunks(33).collect();
     assert!(each[0] != each[1] && each[1] != each[2]);
     // Whatever the row is that has this place in the batch, and whatever was drawn before.
-    assert_eq!(places(&[3, 2], drawn(5)), once[..60]);
+    assert_eq!(places(&[3, 2], drawn(5)), once[..66]);
     assert_ne!(places(&[0, 1, 2, 3], drawn(6)), once);
-    assert_ne!(places(&[0], BatchPlaces::Drawn { seed: 8, batch: 5 }), once[..30]);
+    assert_ne!(places(&[0], BatchPlaces::Drawn { seed: 8, batch: 5 }), once[..33]);
     // `1`, `2`, `+`, `3` and `:` of the prompt have the places 2, 1, 0, 1 and 1: the same place is the same row, and one less is in the next table.
     for rows in each {
         let row = |token: usize, table: usize| rows[3 * token + table] - 30 * table as u32;
@@ -94,7 +94,7 @@ fn the_places_of_a_batch_are_drawn_for_each_sequence_and_batch_alone() {
         assert_eq!((row(0, 1), row(0, 2), row(1, 1)), (row(1, 0), row(2, 0), row(2, 0)));
     }
     let of_use = places(&[0, 1], BatchPlaces::OfUse);
-    assert_eq!(of_use[..30], of_use[30..]);
+    assert_eq!(of_use[..33], of_use[33..]);
     // Seven of thirty rows, from the twelfth on: index 2 has the sixteenth.
     assert_eq!(of_use[..3], [15, 30 + 14, 60 + 13]);
 }
