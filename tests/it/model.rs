@@ -387,7 +387,7 @@ fn what_the_config_asks_for_in_vain_is_named() {
     config.json: positions.kind is "angles", but only "places" is supported
     config.json: `line_positions` must be 0 or left out, since `positions` takes its place
     config.json: `positions.rows` = 5 must be at least 14: `positions.top` = 11 needs a row for each index from two before 0 to the top
-    model.safetensors: tensor `model.embed_places.weight` is missing
+    model.safetensors: the model has no tensor `model.embed_columns.weight`
     config.json: `vocab_size` is "many", but must be a whole number from 0
     "#);
 }

@@ -264,13 +264,13 @@ mod tests {
           20261130-195559-4711
           standard[1] (seed=1) 34 % 2m10s left
           full (seed=1)  for a free job
-          score[0] (seed=1)  for standa…seed=1)
-          score[1] (seed=1)  for standa…seed=1)
-          score[2] (seed=1)  for standa…seed=1)
-          score[3] (seed=1)  for standa…seed=1)
-          score[4] (seed=1)  for standa…seed=1)
-          score[5] (seed=1)  for standa…seed=1)
-          score[6] (seed=1)  for standa…seed=1)
+          score[0] (seed=1)  for standar…seed=1)
+          score[1] (seed=1)  for standar…seed=1)
+          score[2] (seed=1)  for standar…seed=1)
+          score[3] (seed=1)  for standar…seed=1)
+          score[4] (seed=1)  for standar…seed=1)
+          score[5] (seed=1)  for standar…seed=1)
+          score[6] (seed=1)  for standar…seed=1)
           19 more wait; of all, 3 for their turn
         ");
     }

@@ -129,7 +129,7 @@ fn wrong_params_are_refused() {
     assert_snapshot!(refusal("generate", ""), @": a field `task` is missing");
     assert_snapshot!(refusal("generate", "task = 'aditon'"), @"task: no `aditon` (known: addition, algebra, basics, direction)");
     assert_snapshot!(refusal("generate", "task = 'addition'\ntrain = 9\ndigits = { a = [1, 1], b = [1, 1] }"), @"train: `train`, `development` and `in_domain` ask together for 2009 problems, and `digits` allows 45 different ones (a + b and b + a are one); ask for fewer, or allow more digits");
-    assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: no field `trian` (known: start, train, development, in_domain, ood_easy, ood_hard, skip_share, digits, digits_easy, digits_hard, swapped, merge)");
+    assert_snapshot!(refusal("generate", "task = 'addition'\ntrian = 9"), @"trian: no field `trian` (known: start, train, development, in_domain, ood_easy, ood_hard, skip_share, digits, digits_easy, digits_hard, swapped, merge, random_start, leading_zeros)");
     assert_snapshot!(refusal("mix", "mode = 'old'"), @"mode: no `old` (known: new, cont, only-skip)");
     assert_snapshot!(refusal("filter", "steps = 'sound'"), @"steps: no `sound` (known: any, valid)");
     assert_snapshot!(refusal("sample", "ask = [-1, -1]"), @"ask: -1 appears twice");
