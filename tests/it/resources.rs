@@ -21,6 +21,9 @@ grace = "1s"
 silent = "1s"
 grace  = "1s"
 
+[resources.patient]
+silent = "4s"
+
 [resources.small]
 memory     = "40 MiB"
 max_memory = "600 MiB"
@@ -54,8 +57,8 @@ run = ["sh", "-c", "echo begun; sleep 600"]
 
 [stages.talks]
 kind = "command"
-resources = "silent"
-run = ["sh", "-c", "for i in 1 2 3 4 5 6; do echo $i; sleep 0.4; done; echo > $RUNNER_OUTPUT_TEXT"]
+resources = "patient"
+run = ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.6; done; echo > $RUNNER_OUTPUT_TEXT"]
 
 [stages.grows]
 kind = "command"
