@@ -182,7 +182,9 @@ fn a_killed_run_is_told_from_one_that_lives_and_another_experiment_s_from_this_o
 fn a_log_is_followed_until_the_stage_ends() {
     let lab = lab();
     let run = lab.start("run x.toml");
-    wait_for(&lab, "running", |run| names(&run["running"]) == ["slow"]);
+    wait_for(&lab, "running, and the other waiting", |run| {
+        names(&run["running"]) == ["slow"] && names(&run["waiting"]["first"]) == ["after"]
+    });
     assert!(lab.stdout("logs x.toml slow", 0).starts_with("it begins\n"));
     let follow = |stage: &str| {
         let mut command = lab.command(&format!("logs x.toml {stage} -f"));

@@ -108,6 +108,9 @@ fn hidden(session: &Session, index: NodeIndex) -> Vec<String> {
         .collect()
 }
 
+/// The time within which a run that has begun tells what waits, in seconds.
+const JUST_BEGUN: f64 = 3.0;
+
 /// The stage whose log is wanted.
 struct Wanted<'a> {
     store: &'a Store,
@@ -133,6 +136,13 @@ impl Wanted<'_> {
         })
     }
 
+    /// Whether a run goes on that has just begun: it tells what waits a moment later.
+    fn has_just_begun(&self) -> bool {
+        let runs = find(self.store);
+        let is_new = |run: &FoundRun| run.now - run.status.begun < JUST_BEGUN;
+        runs.iter().any(|run| run.is_alive() && self.is_wanted(run) && is_new(run))
+    }
+
     fn is_wanted(&self, run: &FoundRun) -> bool {
         self.run
             .map_or_else(|| run.is_of(&self.file, &self.experiment), |name| run.status.run == name)
@@ -142,10 +152,14 @@ impl Wanted<'_> {
     fn wait_for_begin(&self) {
         let mut is_told = false;
         while !self.find().is_some_and(|found| found.is_running) {
-            let Some((run, awaited)) = self.waits() else { return };
-            if !is_told {
-                is_told = true;
-                print_aside(&format!("`{}` waits for {awaited} in run {}\n", self.stage, run.status.run));
+            match self.waits() {
+                Some((run, awaited)) if !is_told => {
+                    is_told = true;
+                    print_aside(&format!("`{}` waits for {awaited} in run {}\n", self.stage, run.status.run));
+                }
+                Some(_) => {}
+                None if self.has_just_begun() => {}
+                None => return,
             }
             sleep(INTERVAL);
         }
