@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab::config::{MemorySize, TimeSpan, key_text};
 use lab::plan::Plan;
 use lab::store::{Store, StoreError};
-use lab::text::{bytes, duration};
+use lab::text::{bytes, counted, duration};
 
 /// The share by which the memory that was used is exceeded: a system has other processes, and another seed other rows.
 const MEMORY_MARGIN: f64 = 1.25;
@@ -54,12 +54,7 @@ pub(super) fn suggest(plan: &Plan, store: &Store) -> Result<String, StoreError> 
 
 /// The table of one name.
 fn table(name: &str, used: &Used) -> String {
-    let records = if used.records == 1 {
-        "1 record"
-    } else {
-        &format!("{} records", used.records)
-    };
-    let mut text = format!("# from {records}\n[resources.{}]\n", key_text(name));
+    let mut text = format!("# from {}\n[resources.{}]\n", counted(used.records, "record"), key_text(name));
     if used.memory > 0 {
         let memory = (used.memory as f64 * MEMORY_MARGIN) as u64;
         let memory = MemorySize(memory.div_ceil(MEMORY_STEP) * MEMORY_STEP);

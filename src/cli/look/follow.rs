@@ -9,6 +9,7 @@ use crate::cli::{CliError, Exit, print};
 use lab::event::StageName;
 use lab::runs::{FoundLog, find_one};
 use lab::store::Store;
+use lab::text::hide;
 
 /// The time between two looks at a log.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -21,12 +22,6 @@ const BAR_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The longest part of a line that is kept.
 const MAX_LINE: usize = 1 << 20;
-
-/// Shorter texts are not hidden: they stand everywhere.
-const SHORTEST_HIDDEN: usize = 4;
-
-/// What stands in place of what is hidden.
-const HIDDEN: &str = "•••";
 
 /// Prints a log, and with `goes_on` what is added to it until the stage ends.
 ///
@@ -74,8 +69,7 @@ pub(super) struct LogLines {
 
 impl LogLines {
     /// Lines in which none of `hidden` can be read.
-    pub(super) fn new(mut hidden: Vec<String>) -> Self {
-        hidden.retain(|hidden| hidden.len() >= SHORTEST_HIDDEN);
+    pub(super) fn new(hidden: Vec<String>) -> Self {
         Self { hidden, open: Vec::new() }
     }
 
@@ -115,9 +109,7 @@ impl LogLines {
         let line = line.strip_suffix(b"\n").unwrap_or(&line);
         // A carriage return begins it anew: the last state that shows anything stays.
         let shown = line.split(|byte| *byte == b'\r').rev().find(|state| !state.trim_ascii().is_empty());
-        let text = String::from_utf8_lossy(shown.unwrap_or_default()).into_owned();
-        let text = self.hidden.iter().fold(text, |text, hidden| text.replace(hidden.as_str(), HIDDEN));
-        text + "\n"
+        hide(&self.hidden, &String::from_utf8_lossy(shown.unwrap_or_default())) + "\n"
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use lab::event::{Progress, WaitingStage};
 use lab::reporter::{LiveLine, RunTotal, StageLine};
 use lab::runs::{FoundRun, RunEnd, RunState, RunningStage};
-use lab::text::{Color, bytes, duration, shortened, stages};
+use lab::text::{Color, bytes, counted, duration, shortened, stages};
 
 /// The most waiting stages that are named.
 const NAMED: usize = 8;
@@ -38,6 +38,7 @@ fn title(run: &FoundRun, columns: usize) -> LiveLine {
     let status = &run.status;
     let counts = &status.counts;
     let ran = run.now - status.begun;
+    let experiment = shortened(&status.order.experiment, (columns / 3).max(8));
     let (text, color) = match run.state {
         RunState::Alive => {
             let total = RunTotal {
@@ -50,7 +51,6 @@ fn title(run: &FoundRun, columns: usize) -> LiveLine {
                 is_least: status.waiting.unknown > 0,
                 ran,
             };
-            let experiment = shortened(&status.order.experiment, (columns / 3).max(8));
             let stops = if status.interrupted { "stops; " } else { "" };
             let room = columns.saturating_sub(experiment.chars().count() + 2 + stops.len());
             return LiveLine {
@@ -65,19 +65,22 @@ fn title(run: &FoundRun, columns: usize) -> LiveLine {
         RunState::Ended(RunEnd::Error) => ("could not go on", Color::Red),
         RunState::Killed => ("was killed", Color::Red),
     };
-    let named = |count: usize, word: &str| (count > 0).then(|| format!("{count} {word}"));
     let parts = [
         Some(format!("{text} after {}", duration(ran))),
         Some(stages(counts.stages)),
-        named(counts.cached, "cached"),
-        named(counts.ran, "ran"),
-        named(counts.failed, "failed"),
-        named(counts.cancelled, "cancelled"),
-        named(counts.skipped, "not tried"),
+        if_any(counts.cached, "cached"),
+        if_any(counts.ran, "ran"),
+        if_any(counts.failed, "failed"),
+        if_any(counts.cancelled, "cancelled"),
+        if_any(counts.skipped, "not tried"),
     ];
-    let experiment = shortened(&status.order.experiment, (columns / 3).max(8));
     let text = joined(&format!("{experiment}: "), parts.into_iter().flatten(), columns);
     LiveLine { text, color: Some(color) }
+}
+
+/// `3 failed`; nothing for none.
+fn if_any(count: usize, what: &str) -> Option<String> {
+    (count > 0).then(|| format!("{count} {what}"))
 }
 
 /// Which run it is, and where.
@@ -88,11 +91,7 @@ fn place(run: &FoundRun, memory: &Memory, columns: usize) -> LiveLine {
         Some(status.run.clone()),
         Some(format!("process {} on {}", status.holder.process(), status.holder.host())),
         Some(format!("{} at once", status.jobs)),
-        Some(format!(
-            "{} {}",
-            status.threads,
-            if status.threads == 1 { "thread" } else { "threads" }
-        )),
+        Some(counted(status.threads, "thread")),
         (used > 0).then(|| bytes(used)),
     ];
     LiveLine::dim(joined("  ", parts.into_iter().flatten(), columns))
@@ -140,12 +139,11 @@ fn waiting(run: &FoundRun, columns: usize) -> Vec<LiveLine> {
     let mut lines: Vec<LiveLine> = named.iter().map(|stage| LiveLine::dim(waiting_line(stage, columns))).collect();
     let more = queue.waiting().saturating_sub(named.len());
     if more > 0 {
-        let counted = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
         let parts = [
-            counted(queue.turn, "for their turn"),
-            counted(queue.elsewhere, "for other processes"),
-            counted(queue.fetching, "for downloads"),
-            counted(queue.inputs, "for inputs"),
+            if_any(queue.turn, "for their turn"),
+            if_any(queue.elsewhere, "for other processes"),
+            if_any(queue.fetching, "for downloads"),
+            if_any(queue.inputs, "for inputs"),
         ];
         let begin = if named.is_empty() {
             format!("  {more} wait: ")

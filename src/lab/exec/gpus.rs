@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::config::Resources;
-use crate::text::clean_file_name;
+use crate::text::{clean_file_name, counted};
 
 /// The slots of a device.
 const SLOTS: usize = 8;
@@ -102,8 +102,8 @@ impl GpuPool {
         match (count, fitting.count(), self.devices.len()) {
             (0, ..) => None,
             (_, _, 0) => Some(format!(
-                "asks for {count} GPU{}, and none was found on this machine (see the setting `gpus`)",
-                plural(count)
+                "asks for {}, and none was found on this machine (see the setting `gpus`)",
+                counted(count, "GPU")
             )),
             (_, fitting, _) if fitting >= count && count > 1 && self.devices.iter().any(Gpu::is_part) => {
                 Some(format!("asks for {count} GPUs, and a program can use one part of a GPU (MIG) only"))
@@ -121,6 +121,9 @@ impl GpuPool {
 
     /// Devices with room for a stage: of those that are shared, the fullest ones.
     pub(super) fn choose(&self, request: GpuRequest) -> Option<Vec<GpuShare>> {
+        if request.count == 0 {
+            return Some(Vec::new());
+        }
         let share = |(device, gpu): (usize, &Gpu)| {
             let slots = gpu.slots(request.memory)?;
             let is_free = self.free[device] >= slots && !self.taken_by_others[device];
@@ -156,10 +159,6 @@ impl GpuPool {
     pub(super) fn tokens(&self, shares: &[GpuShare]) -> Vec<String> {
         shares.iter().map(|share| self.devices[share.device].token.clone()).collect()
     }
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// The locks of GPUs, in a folder that all users of the machine share.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::CommandHints;
 use crate::event::{Event, LostBecause, StageName};
-use crate::text::{Color, Paint, bytes, cut_line, duration, printable, shortened, stages};
+use crate::text::{Color, Paint, bytes, counted, cut_line, duration, printable, shortened, stages};
 
 /// The most columns of a name, a reason or a message that are printed on one line. Commands and paths are printed whole.
 const MAX_COLUMNS: usize = 300;
@@ -235,11 +235,6 @@ fn short(name: &dyn Display) -> String {
 /// A line of a message, printable, without its end if it is very long.
 fn cut(line: &str) -> String {
     cut_line(line, MAX_MESSAGE_COLUMNS)
-}
-
-/// `1 thread`, `2 threads`.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 impl FailedStage<'_> {

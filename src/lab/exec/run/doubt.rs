@@ -3,6 +3,7 @@
 use super::stages::ChangedOutput;
 use crate::event::StageName;
 use crate::store::Store;
+use crate::text::counted;
 
 /// The most stages that a warning names.
 const MOST_NAMED: usize = 5;
@@ -25,7 +26,7 @@ pub(super) fn doubt(store: &Store, stage: &StageName, changed: &[ChangedOutput])
     } else {
         format!(
             "in doubt is what was made of the old one, {} ({}{more})",
-            records(derived.len()),
+            counted(derived.len(), "record"),
             named.join(", ")
         )
     };
@@ -33,12 +34,4 @@ pub(super) fn doubt(store: &Store, stage: &StageName, changed: &[ChangedOutput])
         "`{stage}` is not deterministic: it was computed again and came out otherwise ({}); {doubt}; all stages after it are looked up with the new one",
         outputs.join(", ")
     )
-}
-
-fn records(count: usize) -> String {
-    if count == 1 {
-        "1 record".to_owned()
-    } else {
-        format!("{count} records")
-    }
 }

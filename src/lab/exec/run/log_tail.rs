@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::text::{cut_ends, cut_line, printable};
+use crate::text::{cut_ends, cut_line, hide, printable};
 
 /// The most lines that are reported.
 const MAX_LINES: usize = 20;
@@ -22,12 +22,6 @@ const MAX_BYTES: u64 = 1 << 24;
 /// The most bytes that are kept of each end of a line.
 const KEPT: usize = 1 << 12;
 
-/// What stands in place of what is hidden.
-const HIDDEN: &str = "•••";
-
-/// Shorter texts are not hidden: they stand everywhere.
-const SHORTEST_HIDDEN: usize = 4;
-
 /// The last lines of a log, in which none of `hidden` can be read; none when it cannot be read.
 pub(super) fn log_tail(log: &Path, hidden: &[String]) -> Vec<String> {
     let (lines, is_cut) = read_end(log, USUAL_BYTES, hidden).unwrap_or_default();
@@ -35,12 +29,6 @@ pub(super) fn log_tail(log: &Path, hidden: &[String]) -> Vec<String> {
         return lines;
     }
     read_end(log, MAX_BYTES, hidden).map_or(lines, |(more, _)| more)
-}
-
-/// A text without what is hidden.
-fn without(hidden: &[String], text: &str) -> String {
-    let long = hidden.iter().filter(|hidden| hidden.len() >= SHORTEST_HIDDEN);
-    long.fold(text.to_owned(), |text, hidden| text.replace(hidden.as_str(), HIDDEN))
 }
 
 /// The lines in the last bytes of a file, and whether its beginning is missing.
@@ -203,12 +191,12 @@ impl State {
         let (head, tail) = (self.head.clone(), self.tail.iter().copied().collect::<Vec<u8>>());
         if !self.is_cut {
             let whole = [head, tail].concat();
-            return match without(hidden, &String::from_utf8_lossy(&whole)) {
+            return match hide(hidden, &String::from_utf8_lossy(&whole)) {
                 text if text.is_empty() => String::new(),
                 text => cut_line(&format!("{mark}{text}"), MAX_LINE),
             };
         }
-        let [head, tail] = [head, tail].map(|part| without(hidden, &String::from_utf8_lossy(&part)));
+        let [head, tail] = [head, tail].map(|part| hide(hidden, &String::from_utf8_lossy(&part)));
         let head = printable(&format!("{mark}{head}")).into_owned();
         let tail = printable(&tail);
         let count = head.chars().count() + self.left_out + tail.chars().count();
