@@ -41,7 +41,7 @@ pub fn work(
     mut input: impl BufRead + Send + 'static,
     output: impl Write + Send + 'static,
 ) -> bool {
-    let (begun, kills) = (Instant::now(), machine::memory_kills());
+    let begun = Instant::now();
     let mut line = String::new();
     let order = input
         .read_line(&mut line)
@@ -50,6 +50,8 @@ pub fn work(
     let (stop, output) = (Arc::new(StopRequest::default()), Arc::new(Mutex::new(output)));
     let limits = order.as_ref().map(|order| order.limits.clone()).unwrap_or_default();
     stop_at_end_of(input, Arc::clone(&stop), limits.clone());
+    // Only programs are killed while the worker lives.
+    let mut kills_before = u64::MAX;
     let ended = match &order {
         Ok(order) => find(kinds, order).and_then(|kind| {
             let watch = Watch {
@@ -59,6 +61,9 @@ pub fn work(
                 begun,
                 starts_programs: kind.command_line.is_some(),
             };
+            if watch.starts_programs {
+                kills_before = machine::memory_kills();
+            }
             // Most stages end before the thread would look for the first time.
             if watch.starts_programs || watch.limits.are_any() {
                 std::thread::spawn(|| watch.run());
@@ -71,7 +76,7 @@ pub fn work(
     let seconds = begun.elapsed().as_secs_f64();
     let message = match ended {
         Ok(outputs) => WorkerMessage::Done { outputs, seconds },
-        Err(failure) => failed(&failure, stop.broken(), machine::memory_kills() > kills, seconds),
+        Err(failure) => failed(&failure, stop.broken(), machine::memory_kills() > kills_before, seconds),
     };
     // Held to the end of the process: the watch sends no other message after this one.
     let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);

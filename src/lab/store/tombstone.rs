@@ -69,8 +69,12 @@ impl Store {
     /// What is known of an artifact that is not in the store because gc deleted it. `None` for one that is there, or that was never
     /// deleted by gc; a tombstone that cannot be read, or is of something else, is none.
     pub fn tombstone(&self, artifact: &Artifact) -> Option<Tombstone> {
-        let found = self.tombstone_file(&artifact.digest)?;
-        (found.artifact.is(artifact) && !self.has(artifact).unwrap_or(true)).then_some(found)
+        self.tombstone_of(artifact).filter(|_| !self.has(artifact).unwrap_or(true))
+    }
+
+    /// The tombstone of this artifact, whether it is there or not.
+    fn tombstone_of(&self, artifact: &Artifact) -> Option<Tombstone> {
+        self.tombstone_file(&artifact.digest).filter(|found| found.artifact.is(artifact))
     }
 
     /// The tombstone of this digest, whether the object is there or not.
@@ -89,7 +93,7 @@ impl Store {
             if self.has(artifact)? {
                 continue;
             }
-            if self.tombstone(artifact).is_none() {
+            if self.tombstone_of(artifact).is_none() {
                 return Ok(Presence::Missing {
                     port: port.clone(),
                     digest: artifact.digest,
