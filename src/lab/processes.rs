@@ -153,14 +153,17 @@ struct UsedMemory {
 
 fn memory_of(id: i32) -> Option<UsedMemory> {
     let text = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let kilobytes = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    };
     Some(UsedMemory {
-        own: kilobytes("RssAnon:")? * 1024,
-        shared: kilobytes("RssShmem:").unwrap_or(0) * 1024,
+        own: kilobytes(&text, "RssAnon:")?,
+        shared: kilobytes(&text, "RssShmem:").unwrap_or(0),
     })
+}
+
+/// A line `<name> <number> kB` of a text like `/proc/<number>/status`, in bytes.
+pub fn kilobytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    number.checked_mul(1024)
 }
 
 /// The numbers of the children of the threads of a process (`self`, or its number); `None` where the kernel does not list them.

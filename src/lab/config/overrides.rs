@@ -26,17 +26,8 @@ const TABLES: [&str; 12] = [
 ];
 /// The most parts that a key may have.
 const MAX_PARTS: usize = 32;
-/// Tables in which `--set` makes no new entry: it would be a slip.
-const CLOSED: [&str; 8] = [
-    "params",
-    "stages",
-    "models",
-    "prompts",
-    "sources",
-    "environments",
-    "tasks",
-    "resources",
-];
+/// Those in which it may make a new entry. In the others that would be a slip.
+const OPEN: [&str; 4] = ["matrix", "ablate", "defaults", "settings"];
 
 /// A value for one key.
 pub(super) struct Assignment {
@@ -293,7 +284,7 @@ pub(super) fn locate(mut given: Assignment, tree: &ConfigTable) -> Result<Assign
             .at(Some(given.key))
             .help(format!("write `--set 'matrix.{key}=[…]'`")));
     }
-    if CLOSED.contains(&table.as_str()) && !has(table, key) {
+    if !OPEN.contains(&table.as_str()) && !has(table, key) {
         let names = || entries(table).map(|(name, _)| name.as_str());
         let what = table.strip_suffix('s').unwrap_or(table);
         let message = format!("no {what} `{key}` in this experiment ({})", known(names()));

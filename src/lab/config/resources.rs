@@ -156,12 +156,11 @@ impl FromStr for MemorySize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let size: ByteSize = text.parse().map_err(|_| format!("`{text}` is no size such as \"16 GiB\""))?;
         // A bare number is more likely a slip than a count of bytes.
-        if size.as_u64() == 0 || text.trim().bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(format!("`{text}` is no size such as \"16 GiB\""));
-        }
-        Ok(Self(size.as_u64()))
+        let is_bare = text.trim().bytes().all(|byte| byte.is_ascii_digit());
+        let size: Option<ByteSize> = text.parse().ok().filter(|_| !is_bare);
+        let bytes = size.map(|size| size.as_u64()).filter(|bytes| *bytes > 0);
+        bytes.map(Self).ok_or_else(|| format!("`{text}` is no size such as \"16 GiB\""))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::processes::kilobytes;
 use crate::store::{Machine, host};
 
 /// This machine, for a record.
@@ -45,7 +46,7 @@ pub fn peak_memory() -> Option<u64> {
 
 /// `VmHWM` of a text like `/proc/self/status`, in bytes.
 fn parse_peak(text: &str) -> Option<u64> {
-    parse_kilobytes(text, "VmHWM:")
+    kilobytes(text, "VmHWM:")
 }
 
 /// The memory that this process may still allocate, in bytes: the least of the system's free memory and of the remainders under the
@@ -64,7 +65,7 @@ pub fn available_memory() -> Option<u64> {
 pub fn total_memory() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let all = std::fs::read_to_string("/proc/meminfo").ok();
-    let all = all.and_then(|text| parse_kilobytes(&text, "MemTotal:"));
+    let all = all.and_then(|text| kilobytes(&text, "MemTotal:"));
     all.into_iter()
         .chain(control_group_limit(&groups, Path::new("/sys/fs/cgroup")))
         .min()
@@ -91,14 +92,7 @@ fn parse_memory_kills(text: &str) -> u64 {
 
 /// `MemAvailable` of a text like `/proc/meminfo`, in bytes.
 fn parse_available(text: &str) -> Option<u64> {
-    parse_kilobytes(text, "MemAvailable:")
-}
-
-/// A line `<name> <number> kB`, in bytes.
-fn parse_kilobytes(text: &str, name: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let number: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    number.checked_mul(1024)
+    kilobytes(text, "MemAvailable:")
 }
 
 /// The memory that is left under the limits of the control groups in a text like `/proc/self/cgroup` and of the groups that contain them.

@@ -246,8 +246,17 @@ pub(super) fn subject(event: &Event) -> Option<Cow<'_, StageName>> {
 
 /// A source is shown like a stage while it is fetched.
 pub(super) fn source_name(source: &str) -> StageName {
+    no_stage("source", source)
+}
+
+/// An environment is shown so while it is prepared.
+pub(super) fn environment_name(environment: &str) -> StageName {
+    no_stage("environment", environment)
+}
+
+fn no_stage(what: &str, name: &str) -> StageName {
     StageName {
-        name: format!("source {source}"),
+        name: format!("{what} {name}"),
         variant: BTreeMap::new(),
     }
 }

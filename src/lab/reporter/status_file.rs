@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Clock;
-use super::run_view::{source_name, subject};
+use super::run_view::{environment_name, source_name, subject};
 use crate::event::{Event, Progress, Queue, Reporter, StageName, StageProgress};
 use crate::runs::{RunEnd, RunOrder, RunStatus, RunningStage};
 use crate::store::{RunFile, RunHolder, Store};
@@ -241,14 +241,6 @@ impl<C: Clock> Drop for StatusFile<C> {
         if self.status.ended.is_none() {
             self.over(RunEnd::Error);
         }
-    }
-}
-
-/// The name under which an environment that is prepared is shown among the running stages.
-fn environment_name(environment: &str) -> StageName {
-    StageName {
-        name: format!("environment {environment}"),
-        ..StageName::default()
     }
 }
 

@@ -13,7 +13,10 @@ pub(super) struct Found {
     pub(super) is_running: bool,
 }
 
-/// The one stage that a request names and that has not ended, or the answer that there is none.
+/// Finds the stage that a request names.
+///
+/// # Errors
+/// When no such stage is left, or several are: the answer to the request.
 pub(super) fn find(asked: &Cancel, stages: &RunStages<'_>, scheduler: &Scheduler) -> Result<Found, Answer> {
     let selection = Selection {
         stages: vec![asked.stage.clone()],

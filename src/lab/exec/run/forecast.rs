@@ -4,12 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::stages::RunStages;
+use super::stages::{DEFAULT_SECONDS, RunStages};
 use crate::event::{Progress, StageProgress};
 use crate::exec::scheduler::{OpenState, Scheduler};
-
-/// The time that a stage which computes nothing is assumed to take, in seconds.
-const SECONDS_OF_SMALL: f64 = 0.1;
 
 /// What is known about the time that stages take.
 pub(super) struct Forecast {
@@ -83,7 +80,7 @@ impl Forecast {
         let node = stages.node(index);
         let here = self.by_name.get(&node.base).map(|mean| mean.get());
         let of_kind = || self.by_kind.get(node.kind.name).map(|mean| mean.get());
-        let small = || (!node.stage.threaded()).then_some(SECONDS_OF_SMALL);
+        let small = || (!node.stage.threaded()).then_some(DEFAULT_SECONDS);
         here.or_else(|| stages.estimate(index)).or_else(of_kind).or_else(small)
     }
 

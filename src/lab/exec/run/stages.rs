@@ -19,10 +19,10 @@ use crate::plan::{Again, Link, Node, Plan, PlanEntry, Resolver, StageState};
 use crate::source::SOURCE;
 use crate::store::{Artifact, Outputs, StageWish, Store, StoreError, keep_text};
 
-/// The time that a stage is assumed to take, in seconds, when nothing like it ever ran. Only for the critical path.
-const DEFAULT_SECONDS: f64 = 0.1;
+/// The time that a stage which computes nothing is assumed to take, in seconds, when nothing like it ever ran.
+pub(super) const DEFAULT_SECONDS: f64 = 0.1;
 
-/// The same for a stage that computes.
+/// The same for a stage that computes. Only for the critical path.
 const DEFAULT_SECONDS_COMPUTING: f64 = 10.0;
 
 /// The stages of a run.
@@ -124,7 +124,7 @@ impl<'a> RunStages<'a> {
         let default = if threaded { DEFAULT_SECONDS_COMPUTING } else { DEFAULT_SECONDS };
         ScheduledStage {
             needs: needs.into_iter().collect(),
-            seconds: self.planned(index).estimate.map_or(default, |estimate| estimate.as_secs_f64()),
+            seconds: self.estimate(index).unwrap_or(default),
             threaded,
             request: request(&self.node(index).resources),
         }

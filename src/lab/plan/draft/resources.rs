@@ -24,8 +24,11 @@ impl DraftReader<'_, '_> {
             }
             (entry, site) => {
                 let own = entry.map(|entry| self.read_resources(entry, &format!("`{RESOURCES}.{name}`")));
-                let resources = own.unwrap_or_default();
-                site.map_or_else(|| resources.clone(), |site| resources.clone().overridden_by(site))
+                let own = own.unwrap_or_default();
+                match site {
+                    Some(site) => own.overridden_by(site),
+                    None => own,
+                }
             }
         }
     }
