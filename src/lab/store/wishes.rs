@@ -116,7 +116,7 @@ impl Wishes {
             let wisher = self.wishers.get(wish.wisher);
             wisher.is_some_and(|wisher| wisher.experiment == output.experiment && wisher.user == output.user)
         };
-        // The record says what its experiment wished at the time. A later run may have changed that.
+        // A record has the `keep_outputs` of the run that made it. A later run may have another.
         if wishes.is_empty() || !output.own.is_empty() && !wishes.iter().any(is_told) {
             let own = read_keep(output.own).unwrap_or_default();
             held = held.min(of(&own, output.age).unwrap_or(Hold::Held));
