@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod exit;
 pub mod experiment;
+mod forecast;
 mod get;
 mod gpus;
 mod graph;

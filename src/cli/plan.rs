@@ -11,9 +11,9 @@ use super::run::{memory, missing_programs};
 use super::selection::SelectionArgs;
 use super::session::{Resolved, StoreUse};
 use super::warning::warn;
-use super::{CliError, Exit, Session, gpus, source_sizes, sources, suggest};
+use super::{CliError, Exit, Session, forecast, gpus, source_sizes, sources, suggest};
 use lab::exec::cores;
-use lab::plan::{Again, Node, Plan, PlanEntry, StageState};
+use lab::plan::{Again, Node, Plan, PlanEntry, Resolver, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
 
 /// Print which stages are in the store, which have to run, and why
@@ -32,6 +32,10 @@ pub struct PlanArgs {
     /// Print tables of resources instead, as the records of the stages suggest them
     #[arg(long, conflicts_with = "json")]
     pub suggest: bool,
+
+    /// Print what is forecast for the stages of each name instead, and how good such forecasts were
+    #[arg(long, conflicts_with_all = ["json", "suggest"])]
+    pub forecast: bool,
 
     /// Exit with code 3 if a stage has to run
     #[arg(long)]
@@ -60,16 +64,23 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     gpus::refusals(&plan, &gpus, settings.threads(cores()), memory(&settings))
         .into_iter()
         .for_each(warn);
+    let at_once = forecast::at_once(&settings);
+    forecast::lack_of_room(&plan, &plan.forecast(at_once), &store, &settings)
+        .into_iter()
+        .for_each(warn);
     let others = interpreters::others(&plan, &store)?;
     let sizes = source_sizes::sizes(&plan, &contents);
     if args.suggest {
         super::print(&suggest::suggest(&plan, &store)?)?;
+    } else if args.forecast {
+        let past = Resolver::new(&store, None).past_forecasts(&plan, forecast::PAST);
+        super::print(&forecast::table(&plan, &plan.forecast(at_once), &past, &store, paint))?;
     } else if args.json {
         let mut json = as_json(&plan, &others);
         json["sources"] = source_sizes::as_json(&sizes);
         super::print_json(&json)?;
     } else {
-        super::print(&(as_text(&plan, &others, paint) + &source_sizes::as_text(&sizes)))?;
+        super::print(&(as_text(&plan, &others, at_once, paint) + &source_sizes::as_text(&sizes)))?;
     }
     let has_work = plan.to_run().next().is_some();
     Ok(if args.check && has_work { Exit::WorkToDo } else { Exit::Done })
@@ -84,7 +95,7 @@ pub fn state_name(state: StageState) -> &'static str {
     }
 }
 
-/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "deleted", "again", "accepted", "key", "reason", "seconds", "made_with", "inputs"}]}`.
+/// `{"experiment", "stages": [{"name", "variant", "kind", "state", "here", "deleted", "again", "accepted", "key", "reason", "seconds", "seconds_range", "bytes", "made_with", "inputs"}]}`.
 pub fn as_json(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>) -> Value {
     let stage = |(index, node, entry): (NodeIndex, &Node, &PlanEntry)| {
         json!({
@@ -98,7 +109,9 @@ pub fn as_json(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>) -> V
             "accepted": entry.is_accepted,
             "key": entry.key,
             "reason": entry.reason.as_ref().map(ToString::to_string),
-            "seconds": entry.estimate.map(|time| time.as_secs_f64()),
+            "seconds": entry.forecast.map(|forecast| forecast.seconds.likely),
+            "seconds_range": entry.forecast.map(|forecast| [forecast.seconds.low, forecast.seconds.high]),
+            "bytes": entry.forecast.map(|forecast| forecast.bytes.likely.round()),
             "made_with": others.get(&index).map(|other| format!("Python {}", other.made)),
             "inputs": inputs(plan, node),
         })
@@ -124,7 +137,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
 }
 
 /// A table with a line per stage, and lines with the totals.
-pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, paint: Paint) -> String {
+pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, at_once: usize, paint: Paint) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = TextTable::new([
         title("state", Align::Left),
@@ -140,7 +153,9 @@ pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, pain
             StageState::Run => Color::Yellow,
             StageState::Unknown => Color::Dim,
         };
-        let time = entry.estimate.map_or_else(String::new, |time| duration(time.as_secs_f64()));
+        let time = entry
+            .forecast
+            .map_or_else(String::new, |forecast| duration(forecast.seconds.likely));
         let variant: Vec<String> = node.name.variant.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
         table.row([
             (
@@ -154,7 +169,7 @@ pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, pain
         ]);
     }
     let lines: String = interpreters::summary(others).iter().map(|line| format!("{line}\n")).collect();
-    format!("{}\n{}\n{lines}", table.render(paint), totals(plan))
+    format!("{}\n{}\n{lines}", table.render(paint), totals(plan, at_once))
 }
 
 /// What is said of a stage, with the interpreter that made it where that is another one.
@@ -212,8 +227,8 @@ fn ports(entry: &PlanEntry) -> String {
     names.join(", ")
 }
 
-/// `14 stages: 9 hit, 2 run, 3 unknown; 1 of the hits runs again only because gc deleted its output; about 3m20s of work`.
-fn totals(plan: &Plan) -> String {
+/// `14 stages: 9 hit, 2 run, 3 unknown; 1 of the hits runs again only because gc deleted its output; about 3m20s (2m10s to 5m05s), 1.2 GB written`.
+fn totals(plan: &Plan, at_once: usize) -> String {
     let [hits, runs, unknown] = [StageState::Hit, StageState::Run, StageState::Unknown].map(|state| plan.count(state));
     let stages = hits + runs + unknown;
     let mut text = format!(
@@ -225,17 +240,9 @@ fn totals(plan: &Plan) -> String {
         let run = if again == 1 { "runs" } else { "run" };
         text += &format!("; {again} of the hits {run} again only because gc deleted what they put out");
     }
-    let open_stages = || plan.to_run();
-    let known: Vec<f64> = open_stages()
-        .filter_map(|(_, _, entry)| entry.estimate)
-        .map(|time| time.as_secs_f64())
-        .collect();
-    let without_estimate = open_stages().count() - known.len();
-    if !known.is_empty() {
-        text += &format!("; about {} of work", duration(known.iter().sum()));
-        if without_estimate > 0 {
-            text += &format!(", and {without_estimate} that never ran");
-        }
+    let forecast = forecast::summary(plan, &plan.forecast(at_once));
+    if !forecast.is_empty() {
+        text += &format!("; {forecast}");
     }
     text
 }
@@ -247,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_text_has_state_time_and_reason() {
-        insta::assert_snapshot!(as_text(&example(), &BTreeMap::new(), Paint::default()), @r"
+        insta::assert_snapshot!(as_text(&example(), &BTreeMap::new(), 1, Paint::default()), @r"
         state     time  stage        variant  why
         hit             problems
         hit             standard[0]  seed=1
@@ -268,7 +275,7 @@ mod tests {
             (index, OtherInterpreter { made, here })
         });
         let others = others.collect();
-        let text = as_text(&plan, &others, Paint::default());
+        let text = as_text(&plan, &others, 1, Paint::default());
         assert_eq!(
             text.lines().filter(|line| line.ends_with("made with Python 3.11.7")).count(),
             2,

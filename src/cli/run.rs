@@ -18,7 +18,7 @@ use super::session::StoreUse;
 use super::signals::count_interrupts;
 use super::sources::{self, SourceAccess};
 use super::warning::warn;
-use super::{CliError, Exit, Session, color, gpus, program};
+use super::{CliError, Exit, Session, color, forecast, gpus, program};
 use lab::config::{SandboxMode, Settings};
 use lab::event::{Event, Queue, Reporter, StageName};
 use lab::exec::{self, LocalExecutor, MakeRoom, RunLimits, RunOptions, RunOrigin};
@@ -76,7 +76,8 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut resolver = Resolver::new(&store, strict.clone())
         .knowing(contents.clone())
         .asking(&remotes)
-        .wanting(named.clone());
+        .wanting(named.clone())
+        .running(forecast::here(&settings));
     let mut plan = resolver.plan(dag, &targets)?;
     super::signing_key::warn_of_ignored_records(&store);
     sources::require(&plan, missing)?;
@@ -85,6 +86,9 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     options.gpus = gpus::of_plan(&plan, &settings)?;
     check_programs(&plan, settings.sandbox)?;
     refuse_what_cannot_fit(&plan, &options)?;
+    forecast::lack_of_room(&plan, &plan.forecast(forecast::at_once(&settings)), &store, &settings)
+        .into_iter()
+        .for_each(warn);
     let hints: Rc<dyn CommandHints> = Rc::new(args.experiment.clone());
     let output = EventOutput::default();
     options.requests = RunRequests::new(store.clone(), options.run.clone());
@@ -108,7 +112,8 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
         resolver = Resolver::new(&store, strict)
             .knowing(contents.clone())
             .asking(&remotes)
-            .wanting(named);
+            .wanting(named)
+            .running(forecast::here(&settings));
         plan = resolver.plan(plan.dag, &targets)?;
     }
     prepare(&plan, &store, &options.run, settings.offline, &interrupts, &mut reporters)?;

@@ -11,6 +11,7 @@ use super::CliError;
 use super::diagnostics::Rejected;
 use super::environment;
 use super::experiment::{ExecutionArgs, ExperimentArgs, StoreFolderArgs};
+use super::forecast;
 use super::signing_key;
 use super::sources::SourceAccess;
 use super::utf8;
@@ -123,7 +124,8 @@ impl Session {
         let resolver = Resolver::new(&self.store, self.strict)
             .knowing(contents.clone())
             .asking(&self.remotes)
-            .wanting(wanted);
+            .wanting(wanted)
+            .running(forecast::here(&self.settings));
         Ok(Resolved {
             plan: resolver.plan(self.dag, targets)?,
             store: self.store,

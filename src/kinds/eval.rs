@@ -9,7 +9,7 @@ use super::sample::{self, Sample, Unnumbered};
 use crate::task_table::{CarriedTasks, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::{
-    Carried, ImpliedInput, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError, StagePart, StageParts, failed,
+    Carried, Effort, ImpliedInput, Input, Kind, Output, PortType, Secret, Stage, StageContext, StageError, StagePart, StageParts, failed,
 };
 
 pub(super) static KIND: Kind = Kind {
@@ -29,6 +29,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema,
     follows_seed: true,
+    effort: Effort::of_inputs,
 };
 
 /// The params are those of `sample`; by default, rows are asked for the full number of steps where the prompt names one.

@@ -20,7 +20,7 @@ use crate::selection::votes::{self, Vote, VoteCount};
 use crate::task_table::{CarriedTasks, TaskParam};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Effort, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{Answer, Row};
 use learn::seed::Stream;
 
@@ -69,6 +69,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Filter),
     follows_seed: true,
+    effort: Effort::of_inputs,
 };
 
 /// Keeps some of a model's answers as rows. Equal solutions of a question are kept once.

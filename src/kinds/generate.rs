@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use schemars::Schema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::data_sets::DataSets;
 use crate::task::{self, Problems, Splits, Task};
 use crate::task_table::{CarriedTasks, TaskTable};
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::{Carried, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Effort, InputSizes, Kind, Output, PortType, Stage, StageContext, StageError};
 
 pub(super) static KIND: Kind = Kind {
     name: "generate",
@@ -32,7 +32,21 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema,
     follows_seed: false,
+    effort,
 };
+
+/// The params that say how many problems there are.
+const COUNTS: [&str; 5] = ["train", "development", "in_domain", "ood_easy", "ood_hard"];
+
+fn effort(params: &Value, _: &InputSizes) -> Option<Effort> {
+    let counts = COUNTS.iter().filter_map(|name| params.get(name)?.as_f64());
+    let problems: f64 = counts.sum();
+    Some(Effort {
+        unit: "problems",
+        work: problems,
+        size: problems,
+    })
+}
 
 /// The problems of one task.
 struct Generate {
@@ -70,7 +84,7 @@ fn find(name: &str) -> Option<&'static dyn Task> {
 
 /// The params of all tasks together, and `task`.
 fn schema() -> Schema {
-    let mut params: BTreeMap<String, Vec<(&str, serde_json::Value)>> = BTreeMap::new();
+    let mut params: BTreeMap<String, Vec<(&str, Value)>> = BTreeMap::new();
     let mut definitions = serde_json::Map::new();
     for task in drawn() {
         let mut schema = task.schema().to_value();
@@ -95,17 +109,17 @@ fn schema() -> Schema {
 }
 
 /// Takes the entries of one part out of a schema.
-fn fields(schema: &mut serde_json::Value, part: &str) -> serde_json::Map<String, serde_json::Value> {
-    match schema.get_mut(part).map(serde_json::Value::take) {
-        Some(serde_json::Value::Object(fields)) => fields,
+fn fields(schema: &mut Value, part: &str) -> serde_json::Map<String, Value> {
+    match schema.get_mut(part).map(Value::take) {
+        Some(Value::Object(fields)) => fields,
         _ => serde_json::Map::new(),
     }
 }
 
 /// The schema of a param that several tasks may have in different forms; common parts appear once.
-fn either(mut by_task: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
+fn either(mut by_task: Vec<(&str, Value)>) -> Value {
     let mut agreed = |part: &str| {
-        let mut said: Vec<(&str, serde_json::Value)> = Vec::new();
+        let mut said: Vec<(&str, Value)> = Vec::new();
         for (task, param) in &mut by_task {
             let value = param.as_object_mut().and_then(|fields| fields.remove(part)).unwrap_or_default();
             said.push((task, value));
@@ -121,7 +135,7 @@ fn either(mut by_task: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
         description = texts.collect::<Vec<_>>().join(" ").into();
     }
     let (has_default, default, _) = agreed("default");
-    let mut schemas: Vec<serde_json::Value> = by_task.into_iter().map(|(_, param)| param).collect();
+    let mut schemas: Vec<Value> = by_task.into_iter().map(|(_, param)| param).collect();
     schemas.dedup();
     let mut either = match schemas.as_slice() {
         [one] => one.clone(),
@@ -135,13 +149,13 @@ fn either(mut by_task: Vec<(&str, serde_json::Value)>) -> serde_json::Value {
 }
 
 impl Stage for Generate {
-    fn params(&self) -> serde_json::Value {
+    fn params(&self) -> Value {
         let mut params = self.problems.params();
         params["task"] = json!(self.task);
         params
     }
 
-    fn carry(&mut self, _: &Carried<'_>) -> Result<Option<serde_json::Value>, ParamError> {
+    fn carry(&mut self, _: &Carried<'_>) -> Result<Option<Value>, ParamError> {
         Ok(CarriedTasks::of(TaskTable::known(self.task)).into_value())
     }
 
@@ -179,7 +193,7 @@ mod tests {
 
     #[test]
     fn no_two_types_share_a_name() {
-        let mut known: BTreeMap<String, serde_json::Value> = BTreeMap::new();
+        let mut known: BTreeMap<String, Value> = BTreeMap::new();
         for task in task::tasks() {
             for (name, definition) in fields(&mut task.schema().to_value(), "$defs") {
                 let first = known.entry(name.clone()).or_insert_with(|| definition.clone());

@@ -22,6 +22,7 @@ mod likelihoods;
 mod measure;
 pub mod metrics;
 mod mix;
+mod model_cost;
 mod model_prompt;
 pub mod question;
 pub mod questioner;

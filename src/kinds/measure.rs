@@ -13,7 +13,7 @@ use crate::selection::record;
 use crate::task_table::{CarriedTasks, TaskParam, TaskParams, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Effort, ImpliedParam, Input, InputSizes, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{Answer, ExactValue};
 
 /// The input with the answers.
@@ -55,7 +55,16 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Measure),
     follows_seed: true,
+    effort,
 };
+
+fn effort(_: &Value, inputs: &InputSizes) -> Option<Effort> {
+    Some(Effort {
+        unit: "bytes",
+        work: inputs.all()?,
+        size: 1.0,
+    })
+}
 
 /// Measures the answers of `sample`.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]

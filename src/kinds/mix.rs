@@ -16,7 +16,7 @@ use crate::selection::order::RowOrder;
 use crate::task_table::CarriedTasks;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Effort, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::{JsonLinesWriter, Row};
 use learn::seed::Stream;
 
@@ -54,6 +54,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Mix),
     follows_seed: true,
+    effort: Effort::of_inputs,
 };
 
 /// The most rows of a mixture.

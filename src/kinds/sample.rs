@@ -17,14 +17,15 @@ use crate::artifact;
 use crate::data_sets::{DataSets, first_row};
 use crate::endpoint;
 use crate::judging::{check_task, question_about};
+use crate::model_cost::{cost, weights_of_artifact};
 use crate::model_prompt::ModelPrompt;
 use crate::questioner::Asked;
 use crate::task_table::{CarriedTasks, OutputType, TaskParam, TaskTable};
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
 use lab::stage::{
-    AddsTo, Carried, FirstPrompt, ImpliedInput, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Secret, Stage, StageContext,
-    StageError,
+    AddsTo, Carried, Effort, FirstPrompt, ImpliedInput, ImpliedParam, Input, InputSizes, Kind, Output, PortType, PromptInputs, Secret,
+    Stage, StageContext, StageError,
 };
 use learn::dataset::{Prompt, Row};
 use learn::engine::{self, Dtype, Engine};
@@ -74,7 +75,21 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema: || schema_for!(Sample),
     follows_seed: true,
+    effort,
 };
+
+/// Each answer takes a pass of the model for each of its tokens, whose number is thought to go with the size of the rows. A served model
+/// counts as one of no weights.
+fn effort(params: &Value, inputs: &InputSizes) -> Option<Effort> {
+    let asks = params.get("ask").and_then(Value::as_array).map_or(1, |asks| asks.len().max(1));
+    let samples = params.get("samples").and_then(Value::as_f64).unwrap_or(1.0);
+    let answers = (inputs.at("data")? + inputs.at(ABOUT)?) * asks as f64 * samples;
+    Some(Effort {
+        unit: "bytes",
+        work: answers * cost(weights_of_artifact(inputs.at("model")?)),
+        size: answers,
+    })
+}
 
 /// The requests to a model, and how its answers are drawn.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -19,7 +19,7 @@ use crate::selection::tally::Tally;
 use crate::task_table::CarriedTasks;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Carried, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Effort, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -46,6 +46,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, given| Ok(Box::new(read(params, given)?)),
     schema: || schema_for!(Select),
     follows_seed: true,
+    effort: Effort::of_inputs,
 };
 
 /// Keeps some rows of data sets. What is asked for is done in the order of these params.

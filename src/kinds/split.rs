@@ -11,7 +11,7 @@ use crate::selection::shares;
 use crate::task_table::CarriedTasks;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::failed;
-use lab::stage::{Carried, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Carried, Effort, ImpliedParam, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use learn::dataset::Row;
 use learn::seed::Stream;
 
@@ -40,6 +40,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Split),
     follows_seed: false,
+    effort: Effort::of_inputs,
 };
 
 /// Divides rows into those within the domain, with few steps, and those beyond it. A number of rows may be a share below 1.

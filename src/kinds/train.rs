@@ -6,9 +6,12 @@ use serde_json::{Value, json};
 
 use super::check_numbers;
 use crate::data_sets::{DataSets, first_row};
+use crate::model_cost::{cost, weights, weights_of_artifact};
 use crate::model_prompt::ModelPrompt;
 use lab::config::{ConfigValue, ParamError};
-use lab::stage::{FirstPrompt, ImpliedParam, Input, Kind, Output, PortType, PromptInputs, Stage, StageContext, StageError};
+use lab::stage::{
+    Effort, FirstPrompt, ImpliedParam, Input, InputSizes, Kind, Output, PortType, PromptInputs, Stage, StageContext, StageError,
+};
 use lab::stage::{failed, lacks_memory};
 use learn::engine;
 use learn::model::{self, Architecture, Prompter};
@@ -77,6 +80,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema: || schema_for!(Recipe),
     follows_seed: true,
+    effort,
 };
 
 /// The `model` of a stage that has the shape of its base.
@@ -84,6 +88,22 @@ const BASE: &str = "base";
 
 /// The input with the rows of the held-out loss.
 const VALIDATION: &str = "validation";
+
+/// Each row that is drawn, or each pass over the data, takes the time of its tokens.
+fn effort(params: &Value, inputs: &InputSizes) -> Option<Effort> {
+    let recipe = Recipe::deserialize(params).ok()?;
+    let base = || inputs.at("base").map(weights_of_artifact);
+    let weights = recipe.model.as_ref().map_or_else(base, weights)?;
+    let (unit, tokens) = match recipe.epochs {
+        0 => ("rows", recipe.steps as f64 * (recipe.accumulate * recipe.batch) as f64),
+        epochs => ("bytes", epochs as f64 * inputs.at("data")?),
+    };
+    Some(Effort {
+        unit,
+        work: tokens * cost(weights),
+        size: weights,
+    })
+}
 
 /// A training.
 struct TrainStage(Recipe);

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
@@ -11,7 +10,7 @@ use crate::stage_details::{StageDetails, StageStatus};
 use lab::event::StageName;
 use lab::fingerprint::{FingerprintChange, Reason};
 use lab::hash::Digest;
-use lab::plan::{Dag, Link, Node, Plan, PlanEntry, StageState};
+use lab::plan::{Dag, Forecast, Link, Node, Plan, PlanEntry, Range, StageState};
 use lab::stage::{Kind, Stage, StageContext, StageError};
 use lab::store::{Artifact, Outputs};
 
@@ -72,7 +71,7 @@ pub fn plan() -> Plan {
         &[],
         PlanEntry {
             reason: Some(Reason::NeverRun),
-            estimate: None,
+            forecast: None,
             ..changed()
         },
     );
@@ -156,8 +155,21 @@ fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
         is_accepted: false,
         deleted: std::collections::BTreeSet::new(),
         again: None,
-        estimate: None,
+        forecast: None,
     }
+}
+
+/// The forecast of a stage that takes so many seconds or a little more or less.
+fn takes(seconds: f64) -> Option<Forecast> {
+    let range = |likely: f64| Range {
+        low: likely * 0.6,
+        likely,
+        high: likely / 0.6,
+    };
+    Some(Forecast {
+        seconds: range(seconds),
+        bytes: range(1000.0),
+    })
 }
 
 fn changed() -> PlanEntry {
@@ -166,7 +178,6 @@ fn changed() -> PlanEntry {
         before: 1e-3.into(),
         now: 2e-3.into(),
     };
-    let estimate = Some(Duration::from_millis(41_240));
     let (state, key, reason) = (StageState::Run, Some(Digest::of(b"other key")), Some(Reason::Changed(vec![change])));
     PlanEntry {
         state,
@@ -177,7 +188,7 @@ fn changed() -> PlanEntry {
         is_accepted: false,
         deleted: std::collections::BTreeSet::new(),
         again: None,
-        estimate,
+        forecast: takes(41.24),
     }
 }
 
@@ -191,7 +202,7 @@ fn unknown() -> PlanEntry {
         is_accepted: false,
         deleted: std::collections::BTreeSet::new(),
         again: None,
-        estimate: Some(Duration::from_secs(3)),
+        forecast: takes(3.0),
     }
 }
 

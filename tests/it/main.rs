@@ -17,6 +17,7 @@ mod configs;
 mod dag;
 mod endpoint;
 mod faults;
+mod forecasts;
 mod held_out;
 mod housekeeping;
 mod imports;

@@ -5,7 +5,7 @@ use std::path::Path;
 use lab::config::{self, Experiment, LoadOptions};
 use lab::config::{ConfigValue, ParamError};
 use lab::plan::{self, Dag};
-use lab::stage::{Input, Kind, Output, PortType, Stage, StageContext, StageError};
+use lab::stage::{Effort, Input, Kind, Output, PortType, Stage, StageContext, StageError};
 use runner::cli::diagnostics::{DiagnosticStyle, Rejected};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -165,6 +165,7 @@ const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRA
         parse: parse::<P, DRAWS>,
         schema: || schemars::schema_for!(P),
         follows_seed: true,
+        effort: Effort::of_inputs,
     }
 }
 
@@ -172,6 +173,7 @@ use PortType::{Answers, Dataset, Metrics, Model};
 
 static GENERATE: Kind = Kind {
     follows_seed: false,
+    effort: Effort::of_inputs,
     ..kind::<Generate, true>(
         "generate",
         &[],

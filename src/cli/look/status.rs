@@ -78,7 +78,7 @@ fn as_json(run: &FoundRun) -> Value {
         "jobs": status.jobs, "threads": status.threads,
         "stages": status.counts.stages, "done": status.counts.done, "cached": status.counts.cached, "ran": status.counts.ran,
         "failed": status.counts.failed, "cancelled": status.counts.cancelled, "skipped": status.counts.skipped,
-        "left": waiting.left, "unknown": waiting.unknown,
+        "left": waiting.left, "range": waiting.range, "unknown": waiting.unknown,
         "running": status.running.iter().map(|stage| running_json(stage, &memory)).collect::<Vec<_>>(),
         "waiting": {
             "turn": waiting.turn, "elsewhere": waiting.elsewhere, "fetching": waiting.fetching, "inputs": waiting.inputs,

@@ -61,7 +61,7 @@ use lab::config::{ConfigValue, ParamError, SandboxMode};
 use lab::processes;
 use lab::source::{SOURCE, Source};
 use lab::stage::{
-    Argument, Caller, ENVIRONMENT, ImpliedParam, Kind, Output, Preparation, ProgramText, Secret, Stage, StageContext, StageError,
+    Argument, Caller, ENVIRONMENT, Effort, ImpliedParam, Kind, Output, Preparation, ProgramText, Secret, Stage, StageContext, StageError,
 };
 use pattern::OutputPath;
 use program::Search;
@@ -87,6 +87,8 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema: || schema_for!(CommandStage),
     follows_seed: true,
+    // What a program does is not known; one of the same words is thought to do the same.
+    effort: |_, _| Some(Effort::one("runs")),
 };
 
 /// A program with its inputs and outputs.

@@ -20,6 +20,8 @@ pub struct Queue {
     pub first: Vec<WaitingStage>,
     /// How long the rest of the run may take, in seconds; `None` where nothing is known about it.
     pub left: Option<f64>,
+    /// The range within which four of five runs end, in seconds.
+    pub range: Option<(f64, f64)>,
     /// The number of stages to come of which nothing is known, and which `left` therefore lacks.
     pub unknown: usize,
 }

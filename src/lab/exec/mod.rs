@@ -18,7 +18,7 @@ mod worker;
 pub use gpus::{Gpu, GpuPool, GpuRequest};
 pub use limits::StageLimits;
 pub use local::LocalExecutor;
-pub use machine::{cores, total_memory};
+pub use machine::{cores, this_machine, total_memory};
 pub use origin::RunOrigin;
 pub use run::{MakeRoom, RunError, RunOptions, RunSummary, run};
 pub use scheduler::RunLimits;

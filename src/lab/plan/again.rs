@@ -39,17 +39,12 @@ impl Resolver<'_> {
             let elsewhere = self.remote(&keys)?;
             let mut next = Vec::new();
             for (index, why) in std::mem::take(&mut open) {
-                let estimate = plan
-                    .dag
-                    .graph
-                    .node_weight(index)
-                    .and_then(|node| self.earlier_records().estimate(node));
                 let Some(entry) = plan.entries.get_mut(index.index()) else {
                     continue;
                 };
                 let record = entry.key.and_then(|key| elsewhere.get(&key));
                 if record.is_none_or(|record| record.outputs != entry.outputs) {
-                    (entry.again, entry.estimate) = (Some(why), estimate);
+                    entry.again = Some(why);
                     next.extend(needed_by(plan, index));
                 }
             }

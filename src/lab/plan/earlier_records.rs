@@ -1,8 +1,7 @@
-//! Earlier records: the nearest one gives the reason why a stage must run, and the estimate of its time.
+//! Earlier records: the nearest one gives the reason why a stage must run, and what forecasts go by.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 use super::{Dag, Node};
 use crate::event::StageName;
@@ -137,28 +136,26 @@ impl EarlierRecords {
         own.map(|record| (record, FingerprintChange::between(&record.fingerprint, now)))
     }
 
-    /// How long the most similar stage took.
-    pub fn estimate(&self, node: &Node) -> Option<Duration> {
-        let same = |record: &&Record| record.fingerprint.params == node.canonical;
-        let mut named = self.named(node).iter().map(|&index| &self.records[index]);
-        let nearest = named
-            .clone()
-            .find(same)
-            .or_else(|| self.recent(node).find(same))
-            .or_else(|| named.next());
-        nearest
-            .or_else(|| self.recent(node).next())
-            .map(|record| Duration::from_secs_f64(record.seconds.max(0.0)))
+    /// All of them, the latest first.
+    pub(super) fn all(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// The latest records of a kind: those of the stages of one name, and others.
+    pub(super) fn like(&self, kind: &str, name: &str) -> impl Iterator<Item = &Record> {
+        let named = self.by_name.get(&(kind.to_owned(), name.to_owned())).map_or(&[][..], Vec::as_slice);
+        let of_kind = self.by_kind.get(kind).map_or(&[][..], Vec::as_slice);
+        let others = of_kind
+            .iter()
+            .take(RECENT_RECORDS)
+            .filter(|index| self.records[**index].stage != *name);
+        let indices: Vec<usize> = named.iter().take(RECENT_RECORDS).chain(others).copied().collect();
+        indices.into_iter().map(|index| &self.records[index])
     }
 
     fn named(&self, node: &Node) -> &[usize] {
         let name = (node.kind.name.to_owned(), node.name.name.clone());
         self.by_name.get(&name).map_or(&[], Vec::as_slice)
-    }
-
-    fn recent(&self, node: &Node) -> impl Iterator<Item = &Record> {
-        let indices = self.by_kind.get(node.kind.name).map_or(&[][..], Vec::as_slice);
-        indices.iter().take(RECENT_RECORDS).map(|&index| &self.records[index])
     }
 }
 

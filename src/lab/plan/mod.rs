@@ -3,17 +3,18 @@
 mod again;
 mod draft;
 mod earlier_records;
+mod forecast;
 mod resolve;
 mod selection;
 
 pub use draft::{build, build_from};
+pub use forecast::{Forecast, Here, PastForecast, PlanForecast, Range};
 pub use resolve::{AcceptableRecord, Resolver, Strict};
 pub use selection::{NothingSelected, Selection, matches, wildcard};
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -107,8 +108,8 @@ pub struct PlanEntry {
     pub again: Option<Again>,
     /// Whether the stage did not run so, and a person has accepted these outputs for it.
     pub is_accepted: bool,
-    /// How long it took last time or is thought to take.
-    pub estimate: Option<Duration>,
+    /// What may be expected of it, for stages that run; `None` where no record says anything.
+    pub forecast: Option<Forecast>,
 }
 
 /// The DAG with an entry for each selected stage.

@@ -10,6 +10,7 @@ use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 
 use super::earlier_records::{EarlierRecords, PresentStages};
+use super::forecast::{Forecaster, Here, PastForecast};
 use super::{Dag, Node, Plan, PlanEntry, StageState};
 use crate::fingerprint::{Fingerprint, FingerprintChange, Reason, of_environment};
 use crate::hash::Digest;
@@ -32,6 +33,8 @@ pub struct Resolver<'a> {
     remotes: Option<&'a Remotes>,
     /// The stages of a plan whose outputs are to be here, whether another stage needs them or not.
     pub(super) wanted: BTreeSet<NodeIndex>,
+    /// Where the stages run that forecasts are for.
+    here: Here,
 }
 
 /// The instruction sets that decide the last bits of numbers on this machine.
@@ -66,7 +69,14 @@ impl<'a> Resolver<'a> {
             present: RefCell::default(),
             remotes: None,
             wanted: BTreeSet::new(),
+            here: Here::default(),
         }
+    }
+
+    /// The resolver, for stages that run there: forecasts go by records of this sort of machine first.
+    #[must_use]
+    pub fn running(self, here: Here) -> Self {
+        Self { here, ..self }
     }
 
     /// The resolver, for plans that have these stages computed again where gc deleted an output of theirs.
@@ -107,7 +117,7 @@ impl<'a> Resolver<'a> {
             deleted: BTreeSet::new(),
             again: None,
             is_accepted: false,
-            estimate: None,
+            forecast: None,
         };
         let mut entries = vec![unknown; dag.graph.node_count()];
         let order = order(&dag, targets);
@@ -145,11 +155,11 @@ impl<'a> Resolver<'a> {
                 break;
             }
         }
-        for index in open {
-            entries[index.index()].estimate = self.earlier_records().estimate(&dag.graph[index]);
-        }
         let mut plan = Plan { dag, order, entries };
         self.mark_again(&mut plan)?;
+        if plan.to_run().next().is_some() {
+            Forecaster::new(self.earlier_records()).fill(&mut plan, &self.here);
+        }
         Ok(plan)
     }
 
@@ -222,7 +232,7 @@ impl<'a> Resolver<'a> {
             deleted: BTreeSet::new(),
             again: None,
             is_accepted: false,
-            estimate: self.earlier_records().estimate(node),
+            forecast: None,
         }
     }
 
@@ -310,6 +320,11 @@ impl<'a> Resolver<'a> {
         Ok(nearest)
     }
 
+    /// The latest stages of the kinds in a plan, at most so many, with what would have been forecast of each before its run.
+    pub fn past_forecasts(&self, plan: &Plan, most: usize) -> Vec<PastForecast> {
+        Forecaster::new(self.earlier_records()).past(plan, most)
+    }
+
     pub(super) fn earlier_records(&self) -> &EarlierRecords {
         self.earlier_records.get_or_init(|| EarlierRecords::read(self.store))
     }
@@ -383,7 +398,7 @@ fn hit(key: Digest, recorded: RecordedOutputs, deleted: BTreeSet<String>) -> Pla
         deleted,
         again: None,
         is_accepted: recorded.is_accepted,
-        estimate: None,
+        forecast: None,
     }
 }
 

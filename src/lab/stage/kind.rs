@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::Schema;
 use serde_json::{Map, Value};
 
-use super::{Caller, Carried, FirstPrompt, Input, Output, Preparation, PromptInputs, StageContext, StageError};
+use super::{Caller, Carried, EffortOf, FirstPrompt, Input, Output, Preparation, PromptInputs, StageContext, StageError};
 use crate::config::{ConfigValue, ParamError, SandboxMode};
 use crate::source::Source;
 
@@ -42,6 +42,8 @@ pub struct Kind {
     /// Whether a stage without a `seed` of its own takes the variant's `{seed}` (else 0): true for all but `generate`, whose
     /// problems seeds share unless the experiment says otherwise.
     pub follows_seed: bool,
+    /// What drives the time of a stage and the size of its outputs, for forecasts.
+    pub effort: EffortOf,
 }
 
 impl Kind {

@@ -6,6 +6,7 @@ mod argument;
 mod caller;
 mod carried;
 mod context;
+mod effort;
 mod first_prompt;
 mod implied;
 mod kind;
@@ -18,6 +19,7 @@ pub use argument::Argument;
 pub use caller::Caller;
 pub use carried::{Carried, CarriedFrom};
 pub use context::{StageContext, StageError, failed, lacks_memory};
+pub use effort::{Effort, EffortOf, InputSizes};
 pub use first_prompt::{FirstPrompt, PromptInputs};
 pub use kind::{AddsTo, ImpliedInput, ImpliedParam, Kind, Parse, Secret, Stage, StagePart, StageParts};
 /// The param that names the environment of a program, and what a table of it has.

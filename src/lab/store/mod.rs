@@ -202,6 +202,13 @@ impl Store {
         self.root.parent().unwrap_or(&self.root)
     }
 
+    /// The bytes that are free on the disk of its folder; `None` where that cannot be told.
+    pub fn free_space(&self) -> Option<u64> {
+        // A store that is to be made lies on the disk of the folder that it will be in.
+        let about = self.root.ancestors().find_map(|folder| rustix::fs::statvfs(folder).ok())?;
+        Some(about.f_bavail.saturating_mul(about.f_frsize))
+    }
+
     /// The path of the object `digest`, whether it exists or not.
     pub fn object(&self, digest: &Digest) -> PathBuf {
         self.sharded("objects", digest, "")

@@ -20,7 +20,6 @@ mod attempts;
 mod cancel;
 mod claims;
 mod doubt;
-mod forecast;
 mod inputs;
 mod log_tail;
 mod orders;
@@ -31,6 +30,7 @@ mod send_events;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod time_left;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;

@@ -1,9 +1,9 @@
 //! What waits in a run, and why, for those who look on.
 
 use super::claims::Claims;
-use super::forecast::Forecast;
 use super::inputs::InputWorker;
 use super::stages::RunStages;
+use super::time_left::TimeLeft;
 use crate::event::{Queue, WaitReason, WaitingStage};
 use crate::exec::scheduler::{OpenState, Scheduler};
 
@@ -20,10 +20,11 @@ pub(super) struct Waiting<'r, 'a> {
 
 impl Waiting<'_, '_> {
     /// What waits now. Takes about a millisecond for 10,000 stages.
-    pub(super) fn queue(&self, forecast: &Forecast) -> Queue {
-        let (left, unknown) = forecast.rest(self.stages, self.scheduler);
+    pub(super) fn queue(&self, time_left: &TimeLeft) -> Queue {
+        let (left, unknown) = time_left.rest(self.stages, self.scheduler);
         let mut queue = Queue {
-            left,
+            left: left.map(|left| left.likely),
+            range: left.map(|left| (left.low, left.high)),
             unknown,
             ..Queue::default()
         };

@@ -1,7 +1,6 @@
 //! Room on the disk: a run that is allowed to deletes what gc may take, before its stages fill the disk.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::store::{GcRules, IsResult, Store, StoreError};
@@ -52,7 +51,7 @@ impl<'a> RoomKeeper<'a> {
     pub(super) fn make_room(&mut self) -> Option<String> {
         let rule = self.rule?;
         self.next = Instant::now() + INTERVAL;
-        let lacking = rule.free.saturating_sub(free_space(self.store.folder())?);
+        let lacking = rule.free.saturating_sub(self.store.free_space()?);
         if lacking == 0 {
             return None;
         }
@@ -88,10 +87,4 @@ impl<'a> RoomKeeper<'a> {
         })?;
         Ok(self.store.run_gc(&plan)?.object_bytes)
     }
-}
-
-/// The bytes that are free on the disk of a folder; `None` where that cannot be told.
-fn free_space(folder: &Path) -> Option<u64> {
-    let about = rustix::fs::statvfs(folder).ok()?;
-    Some(about.f_bavail.saturating_mul(about.f_frsize))
 }

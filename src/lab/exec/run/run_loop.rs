@@ -10,13 +10,13 @@ use super::attempts::Attempts;
 use super::cancel;
 use super::claims::{Claim, Claims, RunningStage};
 use super::doubt::doubt;
-use super::forecast::Forecast;
 use super::inputs::{InputNews, InputWorker, StageFailure};
 use super::orders::{Given, OrderWriter};
 use super::queue::Waiting;
 use super::room::RoomKeeper;
 use super::send_events::RunEvents;
 use super::stages::{ChangedOutput, InputCheck, Miss, RunStages, StageLookUp};
+use super::time_left::TimeLeft;
 use super::{RunError, RunOptions, RunSummary};
 use crate::event::{LostBecause, Reporter};
 use crate::exec::gpus::{GpuLocks, GpuPool, NotLocked};
@@ -61,7 +61,7 @@ pub(super) struct RunLoop<'a> {
     killed: bool,
     /// The running stages that somebody has asked to end: their end is no failure of the run.
     cancelled: BTreeSet<usize>,
-    forecast: Forecast,
+    time_left: TimeLeft,
     last_poll: Instant,
 }
 
@@ -92,7 +92,7 @@ impl<'a> RunLoop<'a> {
             damaged: BTreeMap::new(),
             killed: false,
             cancelled: BTreeSet::new(),
-            forecast: Forecast::new(),
+            time_left: TimeLeft::new(),
             last_poll: Instant::now(),
         }
     }
@@ -215,7 +215,7 @@ impl<'a> RunLoop<'a> {
         executor.start(index, &order, &log, locks).map_err(RunError::Start)?;
         self.report.started(stage, key, &order.fingerprint.kind, reason, &log);
         self.claims.begin(index, RunningStage { key, lease, log });
-        self.forecast.started(index);
+        self.time_left.started(index);
         Ok(())
     }
 
@@ -249,7 +249,7 @@ impl<'a> RunLoop<'a> {
     /// Handles a message of a stage that runs here.
     fn receive(&mut self, index: usize, message: WorkerMessage, executor: &mut dyn Executor) {
         if let WorkerMessage::Progress(progress) = message {
-            self.forecast.progressed(index, &progress);
+            self.time_left.progressed(index, &progress);
             self.report.progressed(self.stages.name(index), progress);
             return;
         }
@@ -260,7 +260,7 @@ impl<'a> RunLoop<'a> {
         executor.ended(index);
         let Some(key) = self.claims.key(index) else { return };
         let is_done = matches!(message, WorkerMessage::Done { .. });
-        let ran = self.forecast.ended(&self.stages, index, is_done);
+        let ran = self.time_left.ended(&self.stages, index, is_done);
         if self.cancelled.remove(&index) && !is_done {
             drop(self.claims.end(index));
             self.end_cancelled(index, ran);
@@ -445,7 +445,7 @@ impl<'a> RunLoop<'a> {
             claims: &self.claims,
             inputs: &self.inputs,
         };
-        self.report.look(|| waiting.queue(&self.forecast));
+        self.report.look(|| waiting.queue(&self.time_left));
     }
 
     /// Does what others ask of single stages.

@@ -15,7 +15,7 @@ use crate::exec::gpus::GpuRequest;
 use crate::exec::scheduler::{ScheduledStage, StageRequest};
 use crate::fingerprint::Fingerprint;
 use crate::hash::Digest;
-use crate::plan::{Again, Link, Node, Plan, PlanEntry, Resolver, StageState};
+use crate::plan::{Again, Link, Node, Plan, PlanEntry, Range, Resolver, StageState};
 use crate::source::SOURCE;
 use crate::store::{Artifact, Outputs, StageWish, Store, StoreError, keep_text};
 
@@ -124,7 +124,7 @@ impl<'a> RunStages<'a> {
         let default = if threaded { DEFAULT_SECONDS_COMPUTING } else { DEFAULT_SECONDS };
         ScheduledStage {
             needs: needs.into_iter().collect(),
-            seconds: self.estimate(index).unwrap_or(default),
+            seconds: self.forecast(index).map_or(default, |seconds| seconds.likely),
             threaded,
             request: request(&self.node(index).resources),
         }
@@ -138,9 +138,9 @@ impl<'a> RunStages<'a> {
         self.node(index).name.clone()
     }
 
-    /// How long the stage took in earlier runs, in seconds.
-    pub(super) fn estimate(&self, index: usize) -> Option<f64> {
-        self.planned(index).estimate.map(|estimate| estimate.as_secs_f64())
+    /// How long the stage may take by earlier records, in seconds.
+    pub(super) fn forecast(&self, index: usize) -> Option<Range> {
+        Some(self.planned(index).forecast?.seconds)
     }
 
     fn planned(&self, index: usize) -> &'a PlanEntry {

@@ -17,7 +17,7 @@ use crate::event::{Event, FailureCause, LostBecause, StageName};
 use crate::exec::{WorkOrder, WorkerMessage};
 use crate::fingerprint::Fingerprint;
 use crate::plan::{Dag, Link, Node};
-use crate::stage::{Kind, Output, PortType, Stage, StageContext, StageError};
+use crate::stage::{Effort, Kind, Output, PortType, Stage, StageContext, StageError};
 use crate::store::{Acquired, Outputs, Record};
 
 mod deleted;
@@ -35,6 +35,7 @@ static KIND: Kind = Kind {
     parse: |_, _| Ok(Box::new(FakeStage)),
     schema: schemars::Schema::default,
     follows_seed: false,
+    effort: Effort::of_inputs,
 };
 
 struct FakeStage;
