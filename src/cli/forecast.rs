@@ -168,7 +168,7 @@ mod tests {
         let text = summary(&plan, &plan.forecast(1));
         assert_eq!(
             text,
-            "about 44.2s (26.5s to 1m14s), 4.0 kB written, and 1 stage of which no record says anything (`extra`)"
+            "about 44.2s (22.1s to 1m28s), 2.0 kB written, and 1 stage of which no record says anything (`extra`)"
         );
     }
 

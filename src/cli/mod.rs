@@ -22,6 +22,7 @@ mod init;
 mod interpreters;
 mod look;
 mod man;
+mod notify;
 mod out_file;
 mod pin;
 mod plan;

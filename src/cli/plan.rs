@@ -111,7 +111,7 @@ pub fn as_json(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>) -> V
             "reason": entry.reason.as_ref().map(ToString::to_string),
             "seconds": entry.forecast.map(|forecast| forecast.seconds.likely),
             "seconds_range": entry.forecast.map(|forecast| [forecast.seconds.low, forecast.seconds.high]),
-            "bytes": entry.forecast.map(|forecast| forecast.bytes.likely.round()),
+            "bytes": entry.forecast.map(|forecast| forecast.bytes.likely.round() as u64),
             "made_with": others.get(&index).map(|other| format!("Python {}", other.made)),
             "inputs": inputs(plan, node),
         })
@@ -263,7 +263,7 @@ mod tests {
         unknown   3.0s  score[0]     seed=2   depends on the output of `standard[0]`
         run             extra                 never run
 
-        6 stages: 3 hit, 2 run, 1 unknown; about 44.2s of work, and 1 that never ran
+        6 stages: 3 hit, 2 run, 1 unknown; about 44.2s (22.1s to 1m28s), 2.0 kB written, and 1 stage of which no record says anything (`extra`)
         ");
     }
 
@@ -295,6 +295,7 @@ mod tests {
         {
           "accepted": false,
           "again": false,
+          "bytes": 1000,
           "deleted": [],
           "here": false,
           "inputs": [
@@ -328,6 +329,10 @@ mod tests {
           "name": "score[0]",
           "reason": null,
           "seconds": 3.0,
+          "seconds_range": [
+            1.5,
+            6.0
+          ],
           "state": "unknown",
           "variant": {
             "seed": "2"

@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicUsize;
 use super::contamination::ContaminationReporter;
 use super::environment::{path_argument, with_caller};
 use super::experiment::{ExecutionArgs, ExperimentArgs, shell_word};
+use super::notify::Notifier;
 use super::prepare::prepare;
 use super::selection::SelectionArgs;
 use super::session::StoreUse;
@@ -47,6 +48,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", value_parser = path_argument())]
     pub tensorboard: Option<PathBuf>,
 
+    /// Start COMMAND when the run has ended: its words may have `{message}`, its standard input is JSON about the run
+    #[arg(long, value_name = "COMMAND")]
+    pub notify: Option<String>,
+
     /// Print events as JSON lines on standard output
     #[arg(long)]
     pub json: bool,
@@ -59,6 +64,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let interrupts = count_interrupts();
     let session = Session::load(&args.experiment, &args.execution)?;
+    let notifier = Notifier::new(args.notify.as_deref().unwrap_or(&session.settings.notify))?;
     let targets = args.selection.selection().targets(&session.dag)?;
     let named = args.selection.selection().named(&session.dag);
     let session = session.with_store(StoreUse::Write)?;
@@ -123,7 +129,11 @@ pub fn run(args: &RunArgs, paint: Paint) -> Result<Exit, CliError> {
     let mut executor = LocalExecutor::new(options.origin.program.clone());
     let mut reporter = sources::ReadingReporter::new(&mut reporters, access.supplier(&store), &plan, &contents);
     let mut reporter = ContaminationReporter::new(&mut reporter, &plan, &store);
-    let summary = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporter)?;
+    let ended = exec::run(&plan, &store, &resolver, &options, &mut executor, &interrupts, &mut reporter);
+    if let Some(notifier) = notifier {
+        notifier.tell(&options.run, &plan.dag.experiment, &args.experiment.file, &ended);
+    }
+    let summary = ended?;
     // The process is about to end: dropping each value of the plan would only take time.
     std::mem::forget(plan);
     match summary {

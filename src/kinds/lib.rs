@@ -30,6 +30,7 @@ mod sample;
 pub mod scoring;
 mod select;
 mod selection;
+mod shown_answers;
 mod split;
 pub mod task;
 pub mod task_file;

@@ -8,13 +8,16 @@ use super::check_numbers;
 use crate::data_sets::{DataSets, first_row};
 use crate::model_cost::{cost, weights, weights_of_artifact};
 use crate::model_prompt::ModelPrompt;
+use crate::shown_answers;
 use lab::config::{ConfigValue, ParamError};
 use lab::stage::{
     Effort, FirstPrompt, ImpliedParam, Input, InputSizes, Kind, Output, PortType, PromptInputs, Stage, StageContext, StageError,
 };
 use lab::stage::{failed, lacks_memory};
+use learn::dataset::Row;
 use learn::engine;
-use learn::model::{self, Architecture, Prompter};
+use learn::model::{self, Architecture, Model, Prompter};
+use learn::sampler::Sampling;
 use learn::tokenizer::TokenizerStyle;
 use learn::trainer::{self, Keep, ReadModel, Recipe, TrainError, TrainingData, TrainingProgress, TrainingRun};
 
@@ -251,7 +254,24 @@ impl Stage for TrainStage {
             base: base.as_ref().map(|read| read as &ReadModel<'_>),
         };
         let trained = trainer::train(&self.0, &data, context.seed, &run).map_err(train_failed)?;
-        trained.save(&context.outputs.join("model")).map_err(train_failed)
+        trained.save(&context.outputs.join("model")).map_err(train_failed)?;
+        self.show_answers(&trained.model, if has_validation { &validation } else { &rows }, context);
+        Ok(())
+    }
+}
+
+impl TrainStage {
+    /// Writes a few answers of the trained model into the log.
+    fn show_answers(&self, model: &Model, rows: &[Row], context: &StageContext<'_>) {
+        let Self(recipe) = self;
+        let sampling = Sampling {
+            engine: recipe.engine,
+            dtype: recipe.dtype,
+            ..Sampling::default()
+        };
+        if let Ok(prompter) = Prompter::new(&recipe.prompt, model.chat.as_ref()) {
+            shown_answers::show(model, &prompter, rows, &sampling, context);
+        }
     }
 }
 

@@ -162,9 +162,9 @@ fn hit(outputs: &[(&str, &[u8])]) -> PlanEntry {
 /// The forecast of a stage that takes so many seconds or a little more or less.
 fn takes(seconds: f64) -> Option<Forecast> {
     let range = |likely: f64| Range {
-        low: likely * 0.6,
+        low: likely / 2.0,
         likely,
-        high: likely / 0.6,
+        high: likely * 2.0,
     };
     Some(Forecast {
         seconds: range(seconds),

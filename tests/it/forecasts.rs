@@ -39,21 +39,15 @@ outputs = { out = "file" }
 
 /// The stage of this name in what `plan --json` prints with these changes.
 fn planned(lab: &Lab, name: &str, changes: &[&str]) -> Value {
-    let mut args = vec!["plan", "x.toml", "--json"];
-    for change in changes {
-        args.extend(["--set", change]);
-    }
-    let plan: Value = serde_json::from_str(&lab.ok(&args)).unwrap();
-    let stages = plan["stages"].as_array().unwrap();
-    stages.iter().find(|stage| stage["name"] == name).unwrap().clone()
+    let changes: String = changes.iter().map(|change| format!(" --set {change}")).collect();
+    lab.plan(&format!("x.toml{changes}"))[&format!("{name} {{}}")].clone()
 }
 
 #[test]
 fn time_and_size_go_with_steps_and_width() {
-    let lab = Lab::new();
-    lab.write("x.toml", EXPERIMENT);
+    let lab = Lab::new(EXPERIMENT);
     assert_eq!(planned(&lab, "fit", &[])["seconds"], Value::Null, "no record says anything");
-    lab.ok(&["run", "x.toml", "answers"]);
+    lab.stdout("run x.toml answers", 0);
     let number = |name: &str, field: &str, changes: &[&str]| planned(&lab, name, changes)[field].as_f64().unwrap();
     let seconds = |steps: &str| number("fit", "seconds", &[steps]);
     let (short, long) = (seconds("steps=2000"), seconds("steps=20000"));
@@ -77,24 +71,23 @@ fn time_and_size_go_with_steps_and_width() {
 
 #[test]
 fn what_no_record_knows_is_told_apart_and_past_forecasts_are_counted() {
-    let lab = Lab::new();
-    lab.write("x.toml", EXPERIMENT);
-    lab.ok(&["run", "x.toml", "answers"]);
-    let plan = lab.ok(&["plan", "x.toml", "--set", "steps=30"]);
+    let lab = Lab::new(EXPERIMENT);
+    lab.stdout("run x.toml answers", 0);
+    let plan = lab.stdout("plan x.toml --set steps=30", 0);
     let last = plan.trim_end().lines().last().unwrap();
     assert!(
         last.contains("; about ") && last.ends_with("1 stage of which no record says anything (`new`)"),
         "{plan}"
     );
-    let before = lab.ok(&["plan", "x.toml", "--set", "steps=30", "--forecast"]);
+    let before = lab.stdout("plan x.toml --set steps=30 --forecast", 0);
     assert!(
         before.contains("no earlier runs from which its stages could have been forecast"),
         "{before}"
     );
     // Records have whole seconds of their beginning.
     std::thread::sleep(std::time::Duration::from_millis(1100));
-    lab.ok(&["run", "x.toml", "answers", "--set", "steps=30"]);
-    let after = lab.ok(&["plan", "x.toml", "--set", "steps=40", "--forecast"]);
+    lab.stdout("run x.toml answers --set steps=30", 0);
+    let after = lab.stdout("plan x.toml --set steps=40 --forecast", 0);
     assert!(after.contains("the whole run: about "), "{after}");
     assert!(after.contains("  train: ") && after.contains(" of 1 within the range"), "{after}");
 }

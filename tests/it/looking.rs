@@ -239,15 +239,21 @@ fn a_training_writes_its_losses_into_its_log() {
     lab.summary("run x.toml numbered[0]", 0);
     let log = lab.stdout("logs x.toml numbered[0]", 0);
     let lines: Vec<&str> = log.lines().collect();
-    assert!((20..=40).contains(&lines.len()), "{log}");
+    let (losses, answers) = lines.split_at(lines.len() - 6);
+    assert!((20..=40).contains(&losses.len()), "{log}");
     assert!(
-        lines.iter().all(|line| line.contains("/200 steps, ") && line.contains("loss ")),
+        losses.iter().all(|line| line.contains("/200 steps, ") && line.contains("loss ")),
         "{log}"
     );
     assert!(
-        lines[0].starts_with("1/200 steps") && lines.last().unwrap().starts_with("200/200 steps"),
+        losses[0].starts_with("1/200 steps") && losses.last().unwrap().starts_with("200/200 steps"),
         "{log}"
     );
+    // Three rows of its data, answered by the trained model.
+    for pair in answers.chunks(2) {
+        assert!(pair[0].starts_with("asked    ") && pair[0].contains('+'), "{log}");
+        assert!(pair[1].starts_with("answered "), "{log}");
+    }
     let file = runs(&lab, "x.toml")[0]["run"].as_str().unwrap().to_owned();
     let folder = lab.path().join("cache/v1/runs").join(file);
     let raw = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

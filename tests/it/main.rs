@@ -3,6 +3,7 @@
 mod ablations;
 mod accepting;
 mod adapters;
+mod after_a_run;
 mod architecture;
 mod beginning;
 mod browser;

@@ -140,6 +140,9 @@ pub struct Settings {
     pub require_signature: bool,
     /// Gigabytes that a run keeps free on the disk of the store, by deleting what gc may delete to make room (0: it deletes nothing).
     pub make_room: u64,
+    /// A command that is started when a run has ended, with `{message}` in its words and JSON about the run as its standard input:
+    /// `"notify-send runner {message}"`; empty for none.
+    pub notify: String,
 }
 
 impl Default for Settings {
@@ -164,6 +167,7 @@ impl Default for Settings {
             sign: false,
             require_signature: false,
             make_room: 0,
+            notify: String::new(),
         }
     }
 }
