@@ -29,6 +29,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema,
     follows_seed: true,
+    shares_worker: false,
 };
 
 /// The params are those of `sample`; by default, rows are asked for the full number of steps where the prompt names one.

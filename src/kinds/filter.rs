@@ -69,6 +69,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Filter),
     follows_seed: true,
+    shares_worker: true,
 };
 
 /// Keeps some of a model's answers as rows. Equal solutions of a question are kept once.

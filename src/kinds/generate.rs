@@ -32,6 +32,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema,
     follows_seed: false,
+    shares_worker: true,
 };
 
 /// The problems of one task.

@@ -55,6 +55,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Measure),
     follows_seed: true,
+    shares_worker: true,
 };
 
 /// Measures the answers of `sample`.

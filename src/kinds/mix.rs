@@ -54,6 +54,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Mix),
     follows_seed: true,
+    shares_worker: true,
 };
 
 /// The most rows of a mixture.

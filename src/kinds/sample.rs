@@ -74,6 +74,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema: || schema_for!(Sample),
     follows_seed: true,
+    shares_worker: false,
 };
 
 /// The requests to a model, and how its answers are drawn.

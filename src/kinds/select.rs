@@ -46,6 +46,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, given| Ok(Box::new(read(params, given)?)),
     schema: || schema_for!(Select),
     follows_seed: true,
+    shares_worker: true,
 };
 
 /// Keeps some rows of data sets. What is asked for is done in the order of these params.

@@ -40,6 +40,7 @@ pub(super) static KIND: Kind = Kind {
     parse: |params, _given| Ok(Box::new(read(params)?)),
     schema: || schema_for!(Split),
     follows_seed: false,
+    shares_worker: true,
 };
 
 /// Divides rows into those within the domain, with few steps, and those beyond it. A number of rows may be a share below 1.

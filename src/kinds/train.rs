@@ -77,6 +77,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema: || schema_for!(Recipe),
     follows_seed: true,
+    shares_worker: false,
 };
 
 /// The `model` of a stage that has the shape of its base.

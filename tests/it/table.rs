@@ -165,6 +165,7 @@ const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRA
         parse: parse::<P, DRAWS>,
         schema: || schemars::schema_for!(P),
         follows_seed: true,
+        shares_worker: false,
     }
 }
 

@@ -87,6 +87,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema: || schema_for!(CommandStage),
     follows_seed: true,
+    shares_worker: false,
 };
 
 /// A program with its inputs and outputs.

@@ -1,57 +1,40 @@
 //! Stages as worker processes on this machine: a crash, a panic or an out-of-memory kill ends one stage, not the run.
+//!
+//! A stage that shares its worker is given to one that has ended another stage and waits (`docs/decisions/0025`). Where the process of
+//! such a worker ends by itself, its stage runs again in a new process: what the stages before it left there may be the cause.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, kill_process_group};
+use std::time::Duration;
 
 use super::Executor;
-use super::machine::memory_kills;
 use super::work_order::{WorkOrder, WorkerMessage};
+use super::worker_process::{Assignment, News, WorkerProcess};
 use crate::event::FailureCause;
-use crate::processes::{children_of, end_users_of};
-use crate::store::Store;
 
 /// Starts workers as processes of the binary `program`, usually this one.
 pub struct LocalExecutor {
     program: PathBuf,
-    /// The messages of the workers; one thread per worker reads them.
-    sender: Sender<(usize, WorkerMessage)>,
-    receiver: Receiver<(usize, WorkerMessage)>,
-    workers: BTreeMap<usize, WorkerProcess>,
+    /// The news of the workers; one thread per worker reads them.
+    sender: Sender<(usize, News)>,
+    receiver: Receiver<(usize, News)>,
+    running: BTreeMap<usize, RunningWorker>,
+    /// Workers that wait for another stage.
+    idle: Vec<WorkerProcess>,
 }
 
-/// glibc's allocator returns a freed block to the system when the block has at least this size (bytes). By default it raises the limit
-/// to the size of the largest block freed so far, up to 32 MB. It would then keep the buffers that an engine has outgrown: a quarter
-/// of its peak memory.
-const MMAP_THRESHOLD_VARIABLE: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
-
-/// The time that what a killed worker has left running gets to end.
-const LEFT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The environment variable that names the GPUs of a process, and the one that has them counted as `nvidia-smi` counts them.
-const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
-const GPU_ORDER: (&str, &str) = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-
-struct WorkerProcess {
-    input: Arc<Mutex<WorkerInput>>,
-    group: Option<Pid>,
-}
-
-/// The standard input of a worker. Its end asks the worker to stop.
-enum WorkerInput {
-    /// The work order is being written.
-    Sending,
-    Open(#[expect(dead_code, reason = "held open; closed when it is dropped")] ChildStdin),
-    Closed,
+/// A worker with its stage.
+struct RunningWorker {
+    process: WorkerProcess,
+    assignment: Arc<Assignment>,
+    /// Whether the process has run other stages before.
+    is_used: bool,
+    /// Whether the stage has ended and the process waits for another one.
+    takes_more: bool,
 }
 
 /// Why no worker has begun the stage.
@@ -73,110 +56,66 @@ impl LocalExecutor {
             program,
             sender,
             receiver,
-            workers: BTreeMap::new(),
+            running: BTreeMap::new(),
+            idle: Vec::new(),
         }
     }
 
     fn try_start(&mut self, index: usize, order: &WorkOrder, log: &Path, held: &[File]) -> Result<(), StartError> {
-        let mut line = serde_json::to_vec(order)?;
-        line.push(b'\n');
-        let log = File::create(log).map_err(|error| StartError::Log {
-            path: log.to_owned(),
-            error,
-        })?;
-        let mut command = Command::new(&self.program);
-        command
-            // The program may be named by a descriptor; people see this name.
-            .arg0("runner")
-            .arg("worker")
-            // candle sizes its thread pool by this variable and nothing else.
-            .env("RAYON_NUM_THREADS", order.threads.to_string())
-            .env(MMAP_THRESHOLD_VARIABLE.0, MMAP_THRESHOLD_VARIABLE.1)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            // A group of its own: Ctrl-C reaches the runner only, which then asks its workers to stop.
-            .process_group(0);
-        if let Some(gpus) = &order.gpus {
-            // A stage without one sees none: nothing that it does by itself takes another stage's memory.
-            command.envs([(VISIBLE_GPUS, gpus.join(",")), (GPU_ORDER.0, GPU_ORDER.1.to_owned())]);
-        }
-        let mut child = inherited(held, true).and_then(|()| command.spawn()).map_err(StartError::Worker)?;
-        // No worker that is started later has them.
-        inherited(held, false).map_err(StartError::Worker)?;
-        let pipe = child.stdin.take();
-        let input = Arc::new(Mutex::new(WorkerInput::Sending));
-        self.workers.insert(
-            index,
-            WorkerProcess {
-                input: Arc::clone(&input),
-                group: Pid::from_raw(child.id().cast_signed()),
-            },
-        );
-        let messages = self.sender.clone();
-        let (folder, key) = (order.store.clone(), order.fingerprint.key());
-        // A worker that does not read must not keep the run from its other stages.
-        let sending = std::thread::Builder::new().spawn(move || {
-            // A worker that ends before it has read its work order is reported like one that ends later.
-            if let Some(pipe) = pipe {
-                send_order(pipe, &line, &input);
+        let assignment = Arc::new(Assignment::new(index, order)?);
+        let log = create_log(log)?;
+        // There are no more workers than stages may run at once.
+        match self.idle.pop().filter(|_| order.shared_log.is_some()) {
+            Some(process) => {
+                process.assign(Arc::clone(&assignment));
+                self.insert(process, assignment, true);
             }
-            drop(line);
-            receive(child, index, &messages, || {
-                // A worker that was killed could not end what its program has started.
-                if let Ok(scratch) = Store::open(&folder).and_then(|store| store.scratch(&key)) {
-                    end_users_of(&scratch, LEFT_TIMEOUT, |_| ());
-                }
-            });
-        });
-        if let Err(error) = sending {
-            self.kill(index);
-            return Err(StartError::Worker(error));
+            None => self.start_process(assignment, log, held)?,
         }
         Ok(())
     }
-}
 
-/// Whether the processes that are started next get the files.
-fn inherited(files: &[File], are_inherited: bool) -> io::Result<()> {
-    let flags = if are_inherited { FdFlags::empty() } else { FdFlags::CLOEXEC };
-    files.iter().try_for_each(|file| Ok(fcntl_setfd(file, flags)?))
-}
-
-/// Writes the work order, and keeps the pipe open until the worker is to stop. A pipe that takes no more is closed: a worker that waits for
-/// the rest of its order sees the end.
-fn send_order(mut pipe: ChildStdin, line: &[u8], input: &Mutex<WorkerInput>) {
-    let sent = pipe.write_all(line).and_then(|()| pipe.flush());
-    let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
-    *input = match (&*input, sent) {
-        (WorkerInput::Sending, Ok(())) => WorkerInput::Open(pipe),
-        _ => WorkerInput::Closed,
-    };
-}
-
-/// Passes on the messages of a worker until it has ended. `clean_up` is called if it ended without a last one.
-fn receive(mut child: Child, index: usize, messages: &Sender<(usize, WorkerMessage)>, clean_up: impl FnOnce()) {
-    let (begun, kills) = (Instant::now(), memory_kills());
-    let mut ended = false;
-    // Whatever a library prints there: a line that is no message is read over.
-    let output = child.stdout.take().into_iter();
-    let lines = output.flat_map(|output| BufReader::new(output).split(b'\n').map_while(Result::ok));
-    for line in lines {
-        if let Ok(message) = serde_json::from_slice::<WorkerMessage>(&line) {
-            ended |= !matches!(message, WorkerMessage::Progress(_) | WorkerMessage::Warned { .. });
-            let _ = messages.send((index, message));
-        }
+    /// Gives a stage to a new process.
+    fn start_process(&mut self, assignment: Arc<Assignment>, log: File, held: &[File]) -> Result<(), StartError> {
+        let process = WorkerProcess::start(&self.program, &assignment, log, held, self.sender.clone());
+        self.insert(process.map_err(StartError::Worker)?, assignment, false);
+        Ok(())
     }
-    let status = child.wait();
-    if !ended {
-        clean_up();
-        let (error, cause) = match status {
-            Ok(status) => describe_exit(status, memory_kills() > kills),
-            Err(error) => (error.to_string(), FailureCause::Failed),
+
+    fn insert(&mut self, process: WorkerProcess, assignment: Arc<Assignment>, is_used: bool) {
+        let index = assignment.index;
+        let worker = RunningWorker {
+            process,
+            assignment,
+            is_used,
+            takes_more: false,
         };
-        let seconds = begun.elapsed().as_secs_f64();
-        let _ = messages.send((index, WorkerMessage::Failed { error, seconds, cause }));
+        self.running.insert(index, worker);
     }
+
+    /// A process has ended without the last message of its stage. One that had run other stages may have ended because of these: then the
+    /// stage runs again in a process of its own, unless it was to end.
+    fn ended_by_itself(&mut self, index: usize, failed: WorkerMessage) -> WorkerMessage {
+        let WorkerMessage::Failed { error, .. } = &failed else {
+            return failed;
+        };
+        let again = self
+            .running
+            .get(&index)
+            .filter(|worker| worker.is_used && !worker.process.is_to_end());
+        let Some(assignment) = again.map(|worker| Arc::clone(&worker.assignment)) else {
+            return failed;
+        };
+        let message = format!("{error}; other stages had run in it, so this one runs again in a process of its own");
+        let log = assignment.shared_log.as_deref().unwrap_or(Path::new(""));
+        let started = create_log(log).and_then(|log| self.start_process(Arc::clone(&assignment), log, &[]));
+        started.map_or(failed, |()| WorkerMessage::Warned { message })
+    }
+}
+
+fn create_log(path: &Path) -> Result<File, StartError> {
+    let path = path.to_owned();
+    File::create(&path).map_err(|error| StartError::Log { path, error })
 }
 
 impl Executor for LocalExecutor {
@@ -188,53 +127,44 @@ impl Executor for LocalExecutor {
                 seconds: 0.0,
                 cause: FailureCause::Failed,
             };
-            let _ = self.sender.send((index, failed));
+            let _ = self.sender.send((index, News::Said(failed)));
         }
         Ok(())
     }
 
     fn next(&mut self, timeout: Duration) -> Option<(usize, WorkerMessage)> {
-        self.receiver.recv_timeout(timeout).ok()
+        let (index, news) = self.receiver.recv_timeout(timeout).ok()?;
+        let message = match news {
+            News::Said(message) => message,
+            News::Ended(failed) => self.ended_by_itself(index, failed),
+        };
+        if let WorkerMessage::Done { takes_more, .. } = message
+            && let Some(worker) = self.running.get_mut(&index)
+        {
+            worker.takes_more = takes_more;
+        }
+        Some((index, message))
     }
 
     fn stop(&mut self, index: usize) {
-        if let Some(worker) = self.workers.get_mut(&index) {
-            *worker.input.lock().unwrap_or_else(PoisonError::into_inner) = WorkerInput::Closed;
+        if let Some(worker) = self.running.get(&index) {
+            worker.process.stop();
         }
     }
 
     fn kill(&mut self, index: usize) {
-        if let Some(group) = self.workers.get(&index).and_then(|worker| worker.group) {
-            // It may have ended by itself. A program that it runs leads a process group of its own.
-            let programs = children_of(group.as_raw_nonzero().get()).map(|program| program.id);
-            for group in programs.chain([group]) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
+        if let Some(worker) = self.running.get(&index) {
+            worker.process.kill();
         }
     }
 
     fn ended(&mut self, index: usize) {
-        self.workers.remove(&index);
-    }
-}
-
-/// How a worker ended that sent no last message. `lacked_memory` says whether the system has killed a process near it for want of memory.
-fn describe_exit(status: ExitStatus, lacked_memory: bool) -> (String, FailureCause) {
-    match (status.signal(), status.code()) {
-        (Some(9), _) if lacked_memory => (
-            "the system has killed its process for want of memory".to_owned(),
-            FailureCause::Memory,
-        ),
-        (Some(9), _) => (
-            "its process was killed (signal 9): by hand, or because memory ran out".to_owned(),
-            FailureCause::Signal(9),
-        ),
-        (Some(signal), _) => (format!("its process was ended by signal {signal}"), FailureCause::Signal(signal)),
-        (_, Some(101)) => ("its process panicked: an error in the runner".to_owned(), FailureCause::Failed),
-        (_, code) => (
-            format!("its process ended without a message (exit code {})", code.unwrap_or(-1)),
-            FailureCause::Failed,
-        ),
+        if let Some(worker) = self.running.remove(&index)
+            && worker.takes_more
+            && !worker.process.is_to_end()
+        {
+            self.idle.push(worker.process);
+        }
     }
 }
 
@@ -242,6 +172,7 @@ fn describe_exit(status: ExitStatus, lacked_memory: bool) -> (String, FailureCau
 mod tests {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
+    use std::process::Command;
 
     use serde_json::json;
 
@@ -260,6 +191,7 @@ mod tests {
             fingerprint: Fingerprint::new("mix", 1, json!({})),
             unkeyed_params: serde_json::Map::new(),
             inputs: BTreeMap::new(),
+            shared_log: None,
             threads: 1,
             device: "cpu".to_owned(),
             gpus: None,
@@ -357,5 +289,150 @@ mod tests {
         executor.stop(0);
         let message = executor.next(Duration::from_secs(60));
         assert!(matches!(message, Some((0, WorkerMessage::Stopped))), "{message:?}");
+    }
+
+    /// A worker that runs stages until one is named `crash`, and puts its number into the log of the process. It wants `ends` to be its
+    /// last stage.
+    const SHARED: &str = r#"echo $$ >&2
+        while read -r line; do
+            more=true
+            case $line in
+                *'"stage":"crash"'*) exit 101 ;;
+                *'"stage":"wait"'*) cat > /dev/null; exit 3 ;;
+                *'"stage":"ends"'*) more=false ;;
+            esac
+            printf '{"done":{"outputs":{},"seconds":1.0,"takes_more":%s}}\n' $more
+            $more || exit 0
+        done"#;
+
+    /// An executor of such workers in a folder.
+    struct SharedBench {
+        folder: tempfile::TempDir,
+        executor: LocalExecutor,
+    }
+
+    impl SharedBench {
+        fn new() -> Self {
+            let (folder, path) = program(SHARED);
+            let executor = LocalExecutor::new(path);
+            Self { folder, executor }
+        }
+
+        fn start(&mut self, index: usize, name: &str) {
+            let log = self.folder.path().join(format!("log{index}"));
+            let stage = StageName {
+                name: name.to_owned(),
+                ..StageName::default()
+            };
+            let order = WorkOrder {
+                store: self.folder.path().join("store"),
+                shared_log: Some(log.clone()),
+                stage,
+                ..order()
+            };
+            self.executor.start(index, &order, &log, Vec::new()).unwrap();
+        }
+
+        /// All messages about a stage, which has ended then.
+        fn end(&mut self, index: usize) -> Vec<WorkerMessage> {
+            let mut messages = Vec::new();
+            loop {
+                let (of, message) = self.executor.next(Duration::from_secs(60)).unwrap();
+                assert_eq!(of, index);
+                let is_last = !matches!(message, WorkerMessage::Progress(_) | WorkerMessage::Warned { .. });
+                messages.push(message);
+                if is_last {
+                    self.executor.ended(index);
+                    return messages;
+                }
+            }
+        }
+
+        fn run(&mut self, index: usize, name: &str) -> Vec<WorkerMessage> {
+            self.start(index, name);
+            self.end(index)
+        }
+
+        /// What a new process has written to the log of its first stage; nothing in the log of a stage after others.
+        fn began(&self, index: usize) -> bool {
+            !std::fs::read(self.folder.path().join(format!("log{index}"))).unwrap().is_empty()
+        }
+    }
+
+    fn is_done(messages: &[WorkerMessage]) -> bool {
+        matches!(messages, [WorkerMessage::Done { .. }])
+    }
+
+    #[test]
+    fn stages_share_a_worker_until_it_takes_no_more() {
+        let mut bench = SharedBench::new();
+        for (index, name) in ["a", "b", "ends", "c"].into_iter().enumerate() {
+            assert!(is_done(&bench.run(index, name)), "{name}");
+        }
+        assert_eq!([0, 1, 2, 3].map(|index| bench.began(index)), [true, false, false, true]);
+        // Two at once need two.
+        bench.start(4, "d");
+        bench.start(5, "e");
+        let first = bench.executor.next(Duration::from_secs(60)).unwrap().0;
+        bench.executor.ended(first);
+        assert!(is_done(&bench.end(9 - first)));
+        assert_eq!([4, 5].map(|index| bench.began(index)), [false, true]);
+        assert_eq!(bench.executor.idle.len(), 2);
+        // One that has a process of its own takes the place of one that waits.
+        let log = bench.folder.path().join("log6");
+        let alone = WorkOrder {
+            store: bench.folder.path().join("store"),
+            ..order()
+        };
+        bench.executor.start(6, &alone, &log, Vec::new()).unwrap();
+        assert_eq!(bench.executor.idle.len(), 1);
+        assert!(is_done(&bench.end(6)));
+        assert!(bench.began(6));
+    }
+
+    #[test]
+    fn a_stage_that_ends_a_used_worker_runs_again_alone_and_is_named_if_it_ends_that_too() {
+        let mut bench = SharedBench::new();
+        assert!(is_done(&bench.run(0, "a")));
+        let messages = bench.run(1, "crash");
+        let [WorkerMessage::Warned { message }, WorkerMessage::Failed { error, .. }] = messages.as_slice() else {
+            panic!("{messages:?}");
+        };
+        assert_eq!(error, "its process panicked: an error in the runner");
+        assert!(message.starts_with(&format!("{error}; other stages had run in it")), "{message}");
+        assert!(bench.began(1), "the log is that of the process of its own");
+        // Alone from the beginning, it is not tried again.
+        let messages = bench.run(2, "crash");
+        assert!(matches!(messages.as_slice(), [WorkerMessage::Failed { .. }]), "{messages:?}");
+        assert!(is_done(&bench.run(3, "a")));
+    }
+
+    #[test]
+    fn a_worker_that_was_killed_while_it_waited_costs_nothing() {
+        let mut bench = SharedBench::new();
+        assert!(is_done(&bench.run(0, "a")));
+        let number = std::fs::read_to_string(bench.folder.path().join("log0")).unwrap();
+        assert!(Command::new("kill").args(["-KILL", number.trim()]).status().unwrap().success());
+        let messages = bench.run(1, "b");
+        assert!(
+            matches!(messages.as_slice(), [WorkerMessage::Warned { .. }, WorkerMessage::Done { .. }]),
+            "{messages:?}"
+        );
+        assert!(is_done(&bench.run(2, "c")));
+    }
+
+    #[test]
+    fn a_stage_that_was_to_end_does_not_run_again() {
+        for end in [LocalExecutor::stop, LocalExecutor::kill] {
+            let mut bench = SharedBench::new();
+            assert!(is_done(&bench.run(0, "a")));
+            bench.start(1, "wait");
+            assert!(bench.executor.next(Duration::from_millis(50)).is_none());
+            end(&mut bench.executor, 1);
+            let messages = bench.end(1);
+            assert!(matches!(messages.as_slice(), [WorkerMessage::Failed { .. }]), "{messages:?}");
+            assert!(is_done(&bench.run(2, "b")));
+            assert!(bench.began(2));
+        }
     }
 }

@@ -11,9 +11,11 @@ mod origin;
 mod progress_log;
 mod run;
 mod scheduler;
+mod shared_process;
 mod watch;
 mod work_order;
 mod worker;
+mod worker_process;
 
 pub use gpus::{Gpu, GpuPool, GpuRequest};
 pub use limits::StageLimits;

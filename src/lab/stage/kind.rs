@@ -42,6 +42,9 @@ pub struct Kind {
     /// Whether a stage without a `seed` of its own takes the variant's `{seed}` (else 0): true for all but `generate`, whose
     /// problems seeds share unless the experiment says otherwise.
     pub follows_seed: bool,
+    /// Whether a worker may run several stages of this kind, one after the other: true for kinds that only read and write data. They
+    /// start no program, ask no server, use one thread, and leave nothing behind in the process.
+    pub shares_worker: bool,
 }
 
 impl Kind {
