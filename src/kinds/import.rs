@@ -59,7 +59,7 @@ pub(super) static KIND: Kind = Kind {
     parse,
     schema: || schema_for!(Import),
     follows_seed: true,
-    shares_worker: true,
+    shares_worker: false,
 };
 
 /// The data or model to import, and how to read it.

@@ -107,6 +107,14 @@ fn start_with_large_last(lab: &Lab) -> (Child, Vec<String>, i32) {
     }
 }
 
+fn wait_for_end_of(worker: i32) {
+    let began = Instant::now();
+    while std::fs::read(format!("/proc/{worker}/cmdline")).is_ok_and(|words| !words.is_empty()) {
+        assert!(began.elapsed() < PATIENCE, "worker {worker} goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn kill(number: i32) {
     kill_process(Pid::from_raw(number).unwrap(), Signal::KILL).unwrap();
 }
@@ -116,8 +124,10 @@ fn of<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
 }
 
 /// The stage `large`, which needs a small one, so that the worker has run others before.
-fn large_after_others() -> Lab {
-    lab(&format!("{LARGE}\n[stages.small]\nkind = \"mix\"\nfull = \"large.development\"\n"))
+fn large_after_others(more: &str) -> Lab {
+    lab(&format!(
+        "{more}{LARGE}\n[stages.small]\nkind = \"mix\"\nfull = \"large.development\"\n"
+    ))
 }
 
 fn record(lab: &Lab, stage: &str) -> Value {
@@ -129,13 +139,14 @@ fn record(lab: &Lab, stage: &str) -> Value {
 fn one_worker_for_each_job_runs_all_small_stages() {
     let lab = lab("");
     for (store, jobs) in [("one", 1), ("two", 2)] {
-        let run = lab.start(&format!("run x.toml --store {store} --jobs {jobs}"));
+        let mut run = lab.start(&format!("run x.toml --store {store} --jobs {jobs}"));
         let mut seen = BTreeSet::new();
-        let mut run = run;
         while run.try_wait().unwrap().is_none() {
             seen.extend(workers(&run));
         }
         assert!((1..=jobs).contains(&seen.len()), "{seen:?}");
+        // None is left, nor its folder.
+        assert_eq!(std::fs::read_dir(lab.path().join(store).join("v1/tmp")).unwrap().count(), 0);
         let (events, code) = rest(run, Vec::new());
         assert_eq!((code, of(&events, "finished").len()), (Some(0), 41));
     }
@@ -164,42 +175,37 @@ fn a_stage_with_resources_has_a_process_to_itself_and_gives_the_same_bytes() {
 
 #[test]
 fn logs_and_records_are_those_of_each_stage() {
-    let imports = |name: &str| format!("[sources.{name}]\npath = '{name}.jsonl'\n[stages.{name}]\nkind = 'import'\nsource = '{name}'\n");
-    let lab = lab(&(imports("a") + &imports("b") + LARGE));
-    lab.write("a.jsonl", "{\"question\": \"1 + 1?\", \"answer\": \"2\"}\n");
-    lab.write("b.jsonl", "{\"instruction\": \"1 + 2?\", \"output\": \"3\"}\n");
+    // Each warns of its empty data set, in its log, too.
+    let empty = |name: &str, data: &str| format!("[stages.{name}]\nkind = 'mix'\ndata = [{data}]\nweights = [1, 1]\n");
+    let first = empty("first_empty", "'problems.development', 'problems.train'");
+    let second = empty("second_empty", "'problems.train', 'problems.development'");
+    let lab = large_after_others(&(first + &second));
     let events = events(&lab, "run x.toml --jobs 1", 0);
     let log = |stage: &str| {
         let started = events.iter().find(|event| event["event"] == "started" && event["stage"] == stage);
         std::fs::read_to_string(PathBuf::from(started.unwrap()["log"].as_str().unwrap())).unwrap()
     };
-    let notes = |stage: &str| {
-        let notes = record(&lab, stage)["provenance"]["notes"].clone();
-        let notes: Vec<String> = serde_json::from_value(notes).unwrap();
-        assert!(!notes.is_empty());
-        notes.iter().map(|note| format!("{note}\n")).collect::<String>()
-    };
-    assert_eq!((log("a"), log("b")), (notes("a"), notes("b")));
-    assert_ne!(log("a"), log("b"));
+    let said = |place: usize| format!("data set {place} of `data` has no rows; the mixture is without it\n");
+    assert_eq!((log("first_empty"), log("second_empty")), (said(1), said(2)));
     assert_eq!((log("mixed[0]"), log("large")), (String::new(), String::new()));
     // What the large one used is its own, whatever ran before and after it in its process.
-    let (large, mixed) = (record(&lab, "large"), record(&lab, "mixed[39]"));
+    let (large, small) = (record(&lab, "large"), record(&lab, "small"));
     let number = |record: &Value, field: &str| record["provenance"][field].as_f64().unwrap();
     assert!(
-        number(&large, "peak_memory") > 2.0 * number(&mixed, "peak_memory"),
-        "{large} {mixed}"
+        number(&large, "peak_memory") > 2.0 * number(&small, "peak_memory"),
+        "{large} {small}"
     );
     assert!(
-        number(&large, "cpu_seconds") > 10.0 * number(&mixed, "cpu_seconds"),
-        "{large} {mixed}"
+        number(&large, "cpu_seconds") > 10.0 * number(&small, "cpu_seconds"),
+        "{large} {small}"
     );
-    assert!(large["seconds"].as_f64().unwrap() > 10.0 * mixed["seconds"].as_f64().unwrap());
-    assert_eq!((&large["threads"], &mixed["threads"]), (&1.into(), &1.into()));
+    assert!(large["seconds"].as_f64().unwrap() > 10.0 * small["seconds"].as_f64().unwrap());
+    assert_eq!((&large["threads"], &small["threads"]), (&1.into(), &1.into()));
 }
 
 #[test]
 fn a_stage_that_ends_its_process_is_named_and_costs_no_other_its_result() {
-    let lab = large_after_others();
+    let lab = large_after_others("");
     let mut command = lab.command("run x.toml --jobs 1 --keep-going --json");
     // SAFETY: a system call alone, which may be made between fork and exec.
     unsafe {
@@ -242,7 +248,7 @@ fn a_stage_that_ends_its_process_is_named_and_costs_no_other_its_result() {
 
 #[test]
 fn a_shared_worker_that_is_killed_costs_nothing() {
-    let lab = large_after_others();
+    let lab = large_after_others("");
     lab.stdout("run x.toml --store quiet", 0);
     let (run, lines, worker) = start_with_large_last(&lab);
     kill(worker);
@@ -258,22 +264,18 @@ fn a_shared_worker_that_is_killed_costs_nothing() {
 
 #[test]
 fn a_worker_ends_with_its_runner() {
-    let lab = large_after_others();
+    let lab = large_after_others("");
     let (mut run, _, worker) = start_with_large_last(&lab);
     run.kill().unwrap();
     run.wait().unwrap();
-    let began = Instant::now();
-    while std::fs::read(format!("/proc/{worker}/cmdline")).is_ok_and(|words| !words.is_empty()) {
-        assert!(began.elapsed() < PATIENCE, "worker {worker} goes on");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for_end_of(worker);
     lab.stdout("run x.toml", 0);
 }
 
 #[test]
 fn a_cancelled_stage_ends_alone() {
     for words in ["", " --now"] {
-        let lab = large_after_others();
+        let lab = large_after_others("");
         // The run looks for requests once in a second.
         let text = std::fs::read_to_string(lab.path().join("x.toml")).unwrap();
         lab.write("x.toml", &text.replace("train = 100000", "train = 450000"));
@@ -295,17 +297,12 @@ fn a_cancelled_stage_ends_alone() {
 
 #[test]
 fn an_interrupt_ends_a_shared_worker_s_stage() {
-    let lab = large_after_others();
+    let lab = large_after_others("");
     let (run, lines, worker) = start_with_large_last(&lab);
     kill_process(Pid::from_raw(run.id().cast_signed()).unwrap(), Signal::INT).unwrap();
     let (events, code) = rest(run, lines);
     assert_eq!(code, Some(130), "{events:?}");
     assert_eq!(of(&events, "failed").len(), 0, "{events:?}");
-    assert!(
-        std::fs::read(format!("/proc/{worker}/cmdline")).map_or(true, |words| words.is_empty()) || {
-            std::thread::sleep(Duration::from_secs(1));
-            std::fs::read(format!("/proc/{worker}/cmdline")).map_or(true, |words| words.is_empty())
-        }
-    );
+    wait_for_end_of(worker);
     lab.stdout("run x.toml", 0);
 }

@@ -9,6 +9,7 @@ mod local;
 mod machine;
 mod origin;
 mod progress_log;
+mod progress_sender;
 mod run;
 mod scheduler;
 mod shared_process;

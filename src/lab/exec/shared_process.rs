@@ -1,6 +1,12 @@
-//! What a process that runs several stages in turn has used for the present one.
+//! What a process that runs several stages in turn has used for the present one, and what it keeps for the next.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use tempfile::TempDir;
 
 use super::machine;
+use crate::store::{Store, StoreError};
 
 /// A worker that has grown by more than so many bytes since it began takes no further stage: what one has left would be counted as
 /// another's memory, and would add up.
@@ -46,5 +52,33 @@ impl SharedProcess {
     pub(super) fn has_grown(&self) -> bool {
         let grown = machine::own_memory().zip(self.fresh).map(|(now, fresh)| now.saturating_sub(fresh));
         grown.is_some_and(|grown| grown > MOST_GROWTH)
+    }
+}
+
+/// Where the stages of a worker put their outputs.
+pub(super) struct WorkerPlace {
+    pub(super) store: Store,
+    /// Empty when a stage begins.
+    pub(super) workspace: TempDir,
+}
+
+impl WorkerPlace {
+    /// The place that the stage before has left, if it was of the store in this folder; else a new one.
+    ///
+    /// # Errors
+    /// If the store cannot be opened or written.
+    pub(super) fn take(left: &RefCell<Option<Self>>, folder: &Path) -> Result<Self, StoreError> {
+        if let Some(place) = left.take().filter(|place| place.store.folder() == folder) {
+            return Ok(place);
+        }
+        let store = Store::open(folder)?;
+        let workspace = store.workspace()?;
+        Ok(Self { store, workspace })
+    }
+
+    /// Leaves the place to the next stage, if it is as new.
+    pub(super) fn give_back(self, to: &RefCell<Option<Self>>) {
+        let is_empty = std::fs::read_dir(self.workspace.path()).is_ok_and(|mut found| found.next().is_none());
+        to.replace(Some(self).filter(|_| is_empty));
     }
 }

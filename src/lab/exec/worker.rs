@@ -1,7 +1,7 @@
 //! The worker: runs a stage, or several small ones in turn, puts the outputs and the record of each into the store, and reports the
 //! result.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -12,17 +12,15 @@ use std::time::{Duration, Instant};
 use super::limits::StageLimits;
 use super::machine;
 use super::progress_log::ProgressLog;
-use super::shared_process::SharedProcess;
+use super::progress_sender::{ProgressSender, log};
+use super::shared_process::{SharedProcess, WorkerPlace};
 use super::watch::{BrokenLimit, StopRequest, Watch};
 use super::work_order::{WorkOrder, WorkerMessage};
-use crate::event::{FailureCause, Progress};
+use crate::event::FailureCause;
 use crate::fingerprint::by_purpose;
 use crate::source::CONTENT;
 use crate::stage::{Caller, Kind, Stage, StageContext, StageError};
 use crate::store::{Machine, NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
-
-/// The shortest time between two progress messages.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why a stage ended without outputs.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +53,7 @@ pub fn work(
         caller,
         stop: Arc::default(),
         output: Arc::new(Mutex::new(output)),
+        place: RefCell::default(),
     };
     let further = further_orders(input, Arc::clone(&worker.stop), limits);
     let mut process = SharedProcess::new();
@@ -98,6 +97,7 @@ struct Worker<'a, W> {
     caller: Caller<'a>,
     stop: Arc<StopRequest>,
     output: Arc<Mutex<W>>,
+    place: RefCell<Option<WorkerPlace>>,
 }
 
 impl<W: Write + Send + 'static> Worker<'_, W> {
@@ -199,21 +199,25 @@ impl<W: Write> Worker<'_, W> {
         let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
         let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
         let stage = (kind.parse)(&params(order, kind).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
-        let store = Store::open(&order.store)?;
+        let place = WorkerPlace::take(&self.place, &order.store)?;
+        let (store, workspace) = (&place.store, place.workspace.path());
         let key = order.fingerprint.key();
-        let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
+        let (scratch, available) = if kind.shares_worker {
+            (store.scratch_path(&key), None)
+        } else {
+            (store.scratch(&key)?, machine::available_memory())
+        };
         let (held_by, found) = (RefCell::new(None), RefCell::new(None));
         let notes: RefCell<Vec<String>> = RefCell::default();
         // The log of a program is its own.
         let progress_log = kind.command_line.is_none().then(|| ProgressLog::new(begun.instant.elapsed()));
         let progress_log = RefCell::new(progress_log);
         let (files, environment_files) = by_purpose(&order.fingerprint.files);
-        let available = machine::available_memory();
         let ended = stage.run(&StageContext {
             earlier: &order.earlier,
             inputs: &order.inputs,
             digests: &order.fingerprint.inputs,
-            outputs: workspace.path(),
+            outputs: workspace,
             scratch: &scratch,
             files: &files,
             environment_files: &environment_files,
@@ -243,7 +247,7 @@ impl<W: Write> Worker<'_, W> {
         });
         sender.send_last();
         ended?;
-        let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
+        let outputs = store_outputs(store, kind, stage.as_ref(), workspace)?;
         let mut record = record(order, outputs.clone(), begun, machine::this_machine(self.instruction_set));
         record.provenance.cpu_seconds = process.cpu_seconds();
         record.provenance.peak_memory = process.peak_memory().into_iter().chain(self.stop.peak_memory()).max();
@@ -254,59 +258,11 @@ impl<W: Write> Worker<'_, W> {
             record.sign(&signing_key(path)?);
         }
         store.write_record(&record)?;
-        store.clear_scratch(&key);
+        if !kind.shares_worker {
+            store.clear_scratch(&key);
+        }
+        place.give_back(&self.place);
         Ok(outputs)
-    }
-}
-
-/// Sends the progress of a stage to the runner: at most once per [`PROGRESS_INTERVAL`], and at its end.
-struct ProgressSender<'a, W> {
-    output: &'a Mutex<W>,
-    stop: &'a StopRequest,
-    begun: Instant,
-    last: Cell<Option<Instant>>,
-    /// The progress since then.
-    unsent: Cell<Option<Progress>>,
-}
-
-impl<'a, W: Write> ProgressSender<'a, W> {
-    fn new(output: &'a Mutex<W>, stop: &'a StopRequest, begun: Instant) -> Self {
-        Self {
-            output,
-            stop,
-            begun,
-            last: Cell::new(None),
-            unsent: Cell::new(None),
-        }
-    }
-
-    fn send(&self, mut progress: Progress) {
-        self.stop.sign_of_life(self.begun.elapsed());
-        // JSON has no infinities: a message with one would not be read at all.
-        progress.readings.retain(|_, reading| reading.is_finite());
-        self.unsent.set(Some(progress));
-        if self.last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
-            self.last.set(Some(Instant::now()));
-            self.send_last();
-        }
-    }
-
-    /// Sends what came too soon after the message before.
-    fn send_last(&self) {
-        if let Some(progress) = self.unsent.take() {
-            self.message(&WorkerMessage::Progress(progress));
-        }
-    }
-
-    /// Tells the runner and the log.
-    fn warn(&self, message: &str) {
-        log(message);
-        let message = message.to_owned();
-        self.message(&WorkerMessage::Warned { message });
-    }
-
-    fn message(&self, message: &WorkerMessage) {
-        message.send(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -314,12 +270,6 @@ impl<'a, W: Write> ProgressSender<'a, W> {
 fn write_log_to(path: &Path) -> Result<(), WorkerError> {
     let open = || rustix::stdio::dup2_stderr(File::options().create(true).append(true).open(path)?).map_err(std::io::Error::from);
     open().map_err(|error| WorkerError::Order(format!("cannot write its log {}: {error}", path.display())))
-}
-
-/// Writes a line to the log, which is the standard error of a worker.
-fn log(line: &str) {
-    // As for the messages: whoever reads them may be gone.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The moment at which a stage began, by the calendar and by the steady clock.

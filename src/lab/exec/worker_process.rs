@@ -73,6 +73,8 @@ pub(super) struct WorkerProcess {
     assignments: Sender<Arc<Assignment>>,
     input: Arc<Mutex<WorkerInput>>,
     group: Option<Pid>,
+    /// Its other side is gone when the process is.
+    end: Receiver<()>,
 }
 
 /// The standard input of a worker. Its end asks the worker to stop.
@@ -103,11 +105,12 @@ impl WorkerProcess {
         let group = Pid::from_raw(child.id().cast_signed());
         let output = child.stdout.take().map(BufReader::new);
         let input = Arc::new(Mutex::new(child.stdin.take().map_or(WorkerInput::Broken, WorkerInput::Open)));
-        let (assignments, received) = channel();
+        let ((assignments, received), (alive, end)) = (channel(), channel());
         let process = Self {
             assignments,
             input: Arc::clone(&input),
             group,
+            end,
         };
         process.assign(Arc::clone(first));
         let attendant = Attendant {
@@ -117,6 +120,7 @@ impl WorkerProcess {
             assignments: received,
             news,
             kills_before: memory_kills(),
+            _alive: alive,
         };
         // A worker that does not read must not keep the run from its other stages.
         let attending = std::thread::Builder::new().spawn(move || attendant.attend());
@@ -129,6 +133,11 @@ impl WorkerProcess {
     pub(super) fn assign(&self, assignment: Arc<Assignment>) {
         // The thread waits for it as long as this value lives.
         let _ = self.assignments.send(assignment);
+    }
+
+    /// The process gets no further stage. Returns what tells of its end.
+    pub(super) fn into_end(self) -> Receiver<()> {
+        self.end
     }
 
     /// Asks the stage to stop. The process gets no other one.
@@ -195,6 +204,7 @@ struct Attendant {
     news: Sender<(usize, News)>,
     /// How often the system had killed a process near it for want of memory when it began.
     kills_before: u64,
+    _alive: Sender<()>,
 }
 
 impl Attendant {

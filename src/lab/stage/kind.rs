@@ -42,8 +42,9 @@ pub struct Kind {
     /// Whether a stage without a `seed` of its own takes the variant's `{seed}` (else 0): true for all but `generate`, whose
     /// problems seeds share unless the experiment says otherwise.
     pub follows_seed: bool,
-    /// Whether a worker may run several stages of this kind, one after the other: true for kinds that only read and write data. They
-    /// start no program, ask no server, use one thread, and leave nothing behind in the process.
+    /// Whether a worker may run stages of such kinds one after the other: true for kinds that only read and write data sets. They start no
+    /// program, ask no server, use one thread, need neither a scratch folder nor to know how much memory there is, and leave nothing behind
+    /// in the process.
     pub shares_worker: bool,
 }
 
