@@ -49,7 +49,7 @@ pub fn work(
     let limits = order.as_ref().map(|order| order.limits.clone()).unwrap_or_default();
     let worker = Worker {
         kinds,
-        instruction_set,
+        machine: machine::this_machine(instruction_set),
         caller,
         stop: Arc::default(),
         output: Arc::new(Mutex::new(output)),
@@ -93,7 +93,8 @@ fn further_orders(input: impl BufRead + Send + 'static, stop: Arc<StopRequest>, 
 /// What a worker keeps from one stage to the next.
 struct Worker<'a, W> {
     kinds: &'a [&'static Kind],
-    instruction_set: &'a str,
+    /// For records.
+    machine: Machine,
     caller: Caller<'a>,
     stop: Arc<StopRequest>,
     output: Arc<Mutex<W>>,
@@ -248,7 +249,7 @@ impl<W: Write> Worker<'_, W> {
         sender.send_last();
         ended?;
         let outputs = store_outputs(store, kind, stage.as_ref(), workspace)?;
-        let mut record = record(order, outputs.clone(), begun, machine::this_machine(self.instruction_set));
+        let mut record = record(order, outputs.clone(), begun, self.machine.clone());
         record.provenance.cpu_seconds = process.cpu_seconds();
         record.provenance.peak_memory = process.peak_memory().into_iter().chain(self.stop.peak_memory()).max();
         record.provenance.sandbox = held_by.into_inner();

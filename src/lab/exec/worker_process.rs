@@ -213,7 +213,10 @@ impl Attendant {
         while let Ok(assignment) = self.assignments.recv() {
             let begun = Instant::now();
             // A worker that ends before it has read its work order is reported like one that ends later.
-            self.send(&assignment.line);
+            if !self.send(&assignment.line) {
+                let _ = self.news.send((assignment.index, News::Said(WorkerMessage::Stopped)));
+                break;
+            }
             match self.last_message(assignment.index) {
                 Some(WorkerMessage::Done { takes_more: true, .. }) => {}
                 Some(_) => break,
@@ -231,13 +234,17 @@ impl Attendant {
     }
 
     /// Writes a work order, and keeps the pipe open until the worker is to stop. A pipe that takes no more is closed: a worker that waits
-    /// for the rest of its order sees the end.
-    fn send(&self, line: &[u8]) {
+    /// for the rest of its order sees the end. Returns false if the stage was asked to stop before the worker has heard of it.
+    fn send(&self, line: &[u8]) -> bool {
         let mut pipe = {
             let mut input = lock(&self.input);
             match std::mem::replace(&mut *input, WorkerInput::Sending) {
                 WorkerInput::Open(pipe) => pipe,
-                other => return *input = other,
+                other => {
+                    let was_closed = matches!(other, WorkerInput::Closed);
+                    *input = other;
+                    return !was_closed;
+                }
             }
         };
         let sent = pipe.write_all(line).and_then(|()| pipe.flush());
@@ -245,6 +252,7 @@ impl Attendant {
         if matches!(*input, WorkerInput::Sending) {
             *input = sent.map_or(WorkerInput::Broken, |()| WorkerInput::Open(pipe));
         }
+        true
     }
 
     /// Passes on the messages about a stage up to the last one, which is returned; `None` if the process ends before.
@@ -268,8 +276,8 @@ impl Attendant {
     fn end(&mut self, assignment: &Assignment, begun: Instant) -> WorkerMessage {
         let status = self.child.wait();
         // A worker that was killed could not end what its program has started.
-        if let Ok(scratch) = Store::open(&assignment.store).and_then(|store| store.scratch(&assignment.key)) {
-            end_users_of(&scratch, LEFT_TIMEOUT, |_| ());
+        if let Ok(store) = Store::open(&assignment.store) {
+            end_users_of(&store.scratch_path(&assignment.key), LEFT_TIMEOUT, |_| ());
         }
         let (error, cause) = match status {
             Ok(status) => describe_exit(status, memory_kills() > self.kills_before),

@@ -265,3 +265,23 @@ fn a_stage_that_was_to_end_does_not_run_again() {
         assert!(bench.began(2));
     }
 }
+
+#[test]
+fn a_stage_that_is_stopped_before_its_worker_has_heard_of_it_has_not_failed() {
+    for is_used in [false, true] {
+        for _ in 0..20 {
+            let mut bench = SharedBench::new();
+            if is_used {
+                assert!(is_done(&bench.run(0, "a")));
+            }
+            bench.start(1, "b");
+            bench.executor.stop(1);
+            let messages = bench.end(1);
+            assert!(
+                matches!(messages.as_slice(), [WorkerMessage::Stopped | WorkerMessage::Done { .. }]),
+                "{messages:?}"
+            );
+            assert_eq!(bench.executor.idle.len(), 0);
+        }
+    }
+}
