@@ -30,6 +30,7 @@ pub(super) static KIND: Kind = Kind {
     schema,
     follows_seed: true,
     effort: Effort::of_inputs,
+    shares_worker: false,
 };
 
 /// The params are those of `sample`; by default, rows are asked for the full number of steps where the prompt names one.

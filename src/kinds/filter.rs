@@ -70,6 +70,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Filter),
     follows_seed: true,
     effort: Effort::of_inputs,
+    shares_worker: true,
 };
 
 /// Keeps some of a model's answers as rows. Equal solutions of a question are kept once.

@@ -33,6 +33,7 @@ pub(super) static KIND: Kind = Kind {
     schema,
     follows_seed: false,
     effort,
+    shares_worker: true,
 };
 
 /// The params that say how many problems there are.

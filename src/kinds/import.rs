@@ -60,6 +60,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Import),
     follows_seed: true,
     effort: |_, _| None,
+    shares_worker: false,
 };
 
 /// The data or model to import, and how to read it.

@@ -56,6 +56,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Measure),
     follows_seed: true,
     effort,
+    shares_worker: true,
 };
 
 fn effort(_: &Value, inputs: &InputSizes) -> Option<Effort> {

@@ -55,6 +55,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Mix),
     follows_seed: true,
     effort: Effort::of_inputs,
+    shares_worker: true,
 };
 
 /// The most rows of a mixture.

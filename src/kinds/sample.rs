@@ -76,6 +76,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Sample),
     follows_seed: true,
     effort,
+    shares_worker: false,
 };
 
 /// Each answer takes a pass of the model for each of its tokens, whose number is thought to go with the size of the rows. A served model

@@ -47,6 +47,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Select),
     follows_seed: true,
     effort: Effort::of_inputs,
+    shares_worker: true,
 };
 
 /// Keeps some rows of data sets. What is asked for is done in the order of these params.

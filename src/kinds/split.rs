@@ -41,6 +41,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Split),
     follows_seed: false,
     effort: Effort::of_inputs,
+    shares_worker: true,
 };
 
 /// Divides rows into those within the domain, with few steps, and those beyond it. A number of rows may be a share below 1.

@@ -84,6 +84,7 @@ pub(super) static KIND: Kind = Kind {
     schema: || schema_for!(Recipe),
     follows_seed: true,
     effort,
+    shares_worker: false,
 };
 
 /// The `model` of a stage that has the shape of its base.

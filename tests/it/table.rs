@@ -166,6 +166,7 @@ const fn kind<P: Serialize + serde::de::DeserializeOwned + JsonSchema, const DRA
         schema: || schemars::schema_for!(P),
         follows_seed: true,
         effort: Effort::of_inputs,
+        shares_worker: false,
     }
 }
 

@@ -89,6 +89,7 @@ pub(super) static KIND: Kind = Kind {
     follows_seed: true,
     // What a program does is not known; one of the same words is thought to do the same.
     effort: |_, _| Some(Effort::one("runs")),
+    shares_worker: false,
 };
 
 /// A program with its inputs and outputs.

@@ -1,57 +1,46 @@
 //! Stages as worker processes on this machine: a crash, a panic or an out-of-memory kill ends one stage, not the run.
+//!
+//! A stage that shares its worker is given to one that has ended another stage and waits (`docs/decisions/0025`). Where the process of
+//! such a worker ends by itself, its stage runs again in a new process: what the stages before it left there may be the cause.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, kill_process_group};
-
 use super::Executor;
-use super::machine::memory_kills;
 use super::work_order::{WorkOrder, WorkerMessage};
+use super::worker_process::{Assignment, News, WorkerProcess};
 use crate::event::FailureCause;
-use crate::processes::{children_of, end_users_of};
-use crate::store::Store;
+
+/// The time that workers which wait for a stage have to end.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts workers as processes of the binary `program`, usually this one.
 pub struct LocalExecutor {
     program: PathBuf,
-    /// The messages of the workers; one thread per worker reads them.
-    sender: Sender<(usize, WorkerMessage)>,
-    receiver: Receiver<(usize, WorkerMessage)>,
-    workers: BTreeMap<usize, WorkerProcess>,
+    /// The news of the workers; one thread per worker reads them.
+    sender: Sender<(usize, News)>,
+    receiver: Receiver<(usize, News)>,
+    running: BTreeMap<usize, RunningWorker>,
+    /// Workers that wait for another stage.
+    idle: Vec<WorkerProcess>,
 }
 
-/// glibc's allocator returns a freed block to the system when the block has at least this size (bytes). By default it raises the limit
-/// to the size of the largest block freed so far, up to 32 MB. It would then keep the buffers that an engine has outgrown: a quarter
-/// of its peak memory.
-const MMAP_THRESHOLD_VARIABLE: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
-
-/// The time that what a killed worker has left running gets to end.
-const LEFT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The environment variable that names the GPUs of a process, and the one that has them counted as `nvidia-smi` counts them.
-const VISIBLE_GPUS: &str = "CUDA_VISIBLE_DEVICES";
-const GPU_ORDER: (&str, &str) = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-
-struct WorkerProcess {
-    input: Arc<Mutex<WorkerInput>>,
-    group: Option<Pid>,
-}
-
-/// The standard input of a worker. Its end asks the worker to stop.
-enum WorkerInput {
-    /// The work order is being written.
-    Sending,
-    Open(#[expect(dead_code, reason = "held open; closed when it is dropped")] ChildStdin),
-    Closed,
+/// A worker with its stage.
+struct RunningWorker {
+    process: WorkerProcess,
+    assignment: Arc<Assignment>,
+    /// Whether the process has run other stages before.
+    is_used: bool,
+    /// Whether the stage has ended and the process waits for another one.
+    takes_more: bool,
 }
 
 /// Why no worker has begun the stage.
@@ -73,110 +62,78 @@ impl LocalExecutor {
             program,
             sender,
             receiver,
-            workers: BTreeMap::new(),
+            running: BTreeMap::new(),
+            idle: Vec::new(),
         }
     }
 
     fn try_start(&mut self, index: usize, order: &WorkOrder, log: &Path, held: &[File]) -> Result<(), StartError> {
-        let mut line = serde_json::to_vec(order)?;
-        line.push(b'\n');
-        let log = File::create(log).map_err(|error| StartError::Log {
-            path: log.to_owned(),
-            error,
-        })?;
-        let mut command = Command::new(&self.program);
-        command
-            // The program may be named by a descriptor; people see this name.
-            .arg0("runner")
-            .arg("worker")
-            // candle sizes its thread pool by this variable and nothing else.
-            .env("RAYON_NUM_THREADS", order.threads.to_string())
-            .env(MMAP_THRESHOLD_VARIABLE.0, MMAP_THRESHOLD_VARIABLE.1)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            // A group of its own: Ctrl-C reaches the runner only, which then asks its workers to stop.
-            .process_group(0);
-        if let Some(gpus) = &order.gpus {
-            // A stage without one sees none: nothing that it does by itself takes another stage's memory.
-            command.envs([(VISIBLE_GPUS, gpus.join(",")), (GPU_ORDER.0, GPU_ORDER.1.to_owned())]);
-        }
-        let mut child = inherited(held, true).and_then(|()| command.spawn()).map_err(StartError::Worker)?;
-        // No worker that is started later has them.
-        inherited(held, false).map_err(StartError::Worker)?;
-        let pipe = child.stdin.take();
-        let input = Arc::new(Mutex::new(WorkerInput::Sending));
-        self.workers.insert(
-            index,
-            WorkerProcess {
-                input: Arc::clone(&input),
-                group: Pid::from_raw(child.id().cast_signed()),
-            },
-        );
-        let messages = self.sender.clone();
-        let (folder, key) = (order.store.clone(), order.fingerprint.key());
-        // A worker that does not read must not keep the run from its other stages.
-        let sending = std::thread::Builder::new().spawn(move || {
-            // A worker that ends before it has read its work order is reported like one that ends later.
-            if let Some(pipe) = pipe {
-                send_order(pipe, &line, &input);
+        let assignment = Arc::new(Assignment::new(index, order)?);
+        let log = create_log(log)?;
+        // There are no more workers than stages may run at once.
+        match self.idle.pop().filter(|_| order.shared_log.is_some()) {
+            Some(process) => {
+                process.assign(Arc::clone(&assignment));
+                self.insert(process, assignment, true);
             }
-            drop(line);
-            receive(child, index, &messages, || {
-                // A worker that was killed could not end what its program has started.
-                if let Ok(scratch) = Store::open(&folder).and_then(|store| store.scratch(&key)) {
-                    end_users_of(&scratch, LEFT_TIMEOUT, |_| ());
-                }
-            });
-        });
-        if let Err(error) = sending {
-            self.kill(index);
-            return Err(StartError::Worker(error));
+            None => self.start_process(assignment, log, held)?,
         }
         Ok(())
     }
+
+    /// Gives a stage to a new process.
+    fn start_process(&mut self, assignment: Arc<Assignment>, log: File, held: &[File]) -> Result<(), StartError> {
+        let process = WorkerProcess::start(&self.program, &assignment, log, held, self.sender.clone());
+        self.insert(process.map_err(StartError::Worker)?, assignment, false);
+        Ok(())
+    }
+
+    fn insert(&mut self, process: WorkerProcess, assignment: Arc<Assignment>, is_used: bool) {
+        let index = assignment.index;
+        let worker = RunningWorker {
+            process,
+            assignment,
+            is_used,
+            takes_more: false,
+        };
+        self.running.insert(index, worker);
+    }
+
+    /// A process has ended without the last message of its stage. One that had run other stages may have ended because of these: then the
+    /// stage runs again in a process of its own, unless it was to end.
+    fn ended_by_itself(&mut self, index: usize, failed: WorkerMessage) -> WorkerMessage {
+        let WorkerMessage::Failed { error, .. } = &failed else {
+            return failed;
+        };
+        let again = self
+            .running
+            .get(&index)
+            .filter(|worker| worker.is_used && !worker.process.is_to_end());
+        let Some(assignment) = again.map(|worker| Arc::clone(&worker.assignment)) else {
+            return failed;
+        };
+        let message = format!("{error}; other stages had run in it, so this one runs again in a process of its own");
+        let log = assignment.shared_log.as_deref().unwrap_or(Path::new(""));
+        let started = create_log(log).and_then(|log| self.start_process(Arc::clone(&assignment), log, &[]));
+        started.map_or(failed, |()| WorkerMessage::Warned { message })
+    }
 }
 
-/// Whether the processes that are started next get the files.
-fn inherited(files: &[File], are_inherited: bool) -> io::Result<()> {
-    let flags = if are_inherited { FdFlags::empty() } else { FdFlags::CLOEXEC };
-    files.iter().try_for_each(|file| Ok(fcntl_setfd(file, flags)?))
-}
-
-/// Writes the work order, and keeps the pipe open until the worker is to stop. A pipe that takes no more is closed: a worker that waits for
-/// the rest of its order sees the end.
-fn send_order(mut pipe: ChildStdin, line: &[u8], input: &Mutex<WorkerInput>) {
-    let sent = pipe.write_all(line).and_then(|()| pipe.flush());
-    let mut input = input.lock().unwrap_or_else(PoisonError::into_inner);
-    *input = match (&*input, sent) {
-        (WorkerInput::Sending, Ok(())) => WorkerInput::Open(pipe),
-        _ => WorkerInput::Closed,
-    };
-}
-
-/// Passes on the messages of a worker until it has ended. `clean_up` is called if it ended without a last one.
-fn receive(mut child: Child, index: usize, messages: &Sender<(usize, WorkerMessage)>, clean_up: impl FnOnce()) {
-    let (begun, kills) = (Instant::now(), memory_kills());
-    let mut ended = false;
-    // Whatever a library prints there: a line that is no message is read over.
-    let output = child.stdout.take().into_iter();
-    let lines = output.flat_map(|output| BufReader::new(output).split(b'\n').map_while(Result::ok));
-    for line in lines {
-        if let Ok(message) = serde_json::from_slice::<WorkerMessage>(&line) {
-            ended |= !matches!(message, WorkerMessage::Progress(_) | WorkerMessage::Warned { .. });
-            let _ = messages.send((index, message));
+impl Drop for LocalExecutor {
+    /// Has the workers that wait end, so that none of them is left when the run has ended.
+    fn drop(&mut self) {
+        let ends: Vec<_> = self.idle.drain(..).map(WorkerProcess::into_end).collect();
+        let until = Instant::now() + END_TIMEOUT;
+        for end in ends {
+            // Nothing is sent; the sender is gone when the process is.
+            let _ = end.recv_timeout(until.saturating_duration_since(Instant::now()));
         }
     }
-    let status = child.wait();
-    if !ended {
-        clean_up();
-        let (error, cause) = match status {
-            Ok(status) => describe_exit(status, memory_kills() > kills),
-            Err(error) => (error.to_string(), FailureCause::Failed),
-        };
-        let seconds = begun.elapsed().as_secs_f64();
-        let _ = messages.send((index, WorkerMessage::Failed { error, seconds, cause }));
-    }
+}
+
+fn create_log(path: &Path) -> Result<File, StartError> {
+    let path = path.to_owned();
+    File::create(&path).map_err(|error| StartError::Log { path, error })
 }
 
 impl Executor for LocalExecutor {
@@ -188,174 +145,43 @@ impl Executor for LocalExecutor {
                 seconds: 0.0,
                 cause: FailureCause::Failed,
             };
-            let _ = self.sender.send((index, failed));
+            let _ = self.sender.send((index, News::Said(failed)));
         }
         Ok(())
     }
 
     fn next(&mut self, timeout: Duration) -> Option<(usize, WorkerMessage)> {
-        self.receiver.recv_timeout(timeout).ok()
+        let (index, news) = self.receiver.recv_timeout(timeout).ok()?;
+        let message = match news {
+            News::Said(message) => message,
+            News::Ended(failed) => self.ended_by_itself(index, failed),
+        };
+        if let WorkerMessage::Done { takes_more, .. } = message
+            && let Some(worker) = self.running.get_mut(&index)
+        {
+            worker.takes_more = takes_more;
+        }
+        Some((index, message))
     }
 
     fn stop(&mut self, index: usize) {
-        if let Some(worker) = self.workers.get_mut(&index) {
-            *worker.input.lock().unwrap_or_else(PoisonError::into_inner) = WorkerInput::Closed;
+        if let Some(worker) = self.running.get(&index) {
+            worker.process.stop();
         }
     }
 
     fn kill(&mut self, index: usize) {
-        if let Some(group) = self.workers.get(&index).and_then(|worker| worker.group) {
-            // It may have ended by itself. A program that it runs leads a process group of its own.
-            let programs = children_of(group.as_raw_nonzero().get()).map(|program| program.id);
-            for group in programs.chain([group]) {
-                let _ = kill_process_group(group, Signal::KILL);
-            }
+        if let Some(worker) = self.running.get(&index) {
+            worker.process.kill();
         }
     }
 
     fn ended(&mut self, index: usize) {
-        self.workers.remove(&index);
-    }
-}
-
-/// How a worker ended that sent no last message. `lacked_memory` says whether the system has killed a process near it for want of memory.
-fn describe_exit(status: ExitStatus, lacked_memory: bool) -> (String, FailureCause) {
-    match (status.signal(), status.code()) {
-        (Some(9), _) if lacked_memory => (
-            "the system has killed its process for want of memory".to_owned(),
-            FailureCause::Memory,
-        ),
-        (Some(9), _) => (
-            "its process was killed (signal 9): by hand, or because memory ran out".to_owned(),
-            FailureCause::Signal(9),
-        ),
-        (Some(signal), _) => (format!("its process was ended by signal {signal}"), FailureCause::Signal(signal)),
-        (_, Some(101)) => ("its process panicked: an error in the runner".to_owned(), FailureCause::Failed),
-        (_, code) => (
-            format!("its process ended without a message (exit code {})", code.unwrap_or(-1)),
-            FailureCause::Failed,
-        ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
-    use serde_json::json;
-
-    use super::*;
-    use crate::config::Resources;
-    use crate::event::StageName;
-    use crate::exec::StageLimits;
-    use crate::fingerprint::Fingerprint;
-    use crate::stage::Sandbox;
-    use crate::store::Provenance;
-
-    fn order() -> WorkOrder {
-        WorkOrder {
-            earlier: Vec::new(),
-            store: "store".into(),
-            fingerprint: Fingerprint::new("mix", 1, json!({})),
-            unkeyed_params: serde_json::Map::new(),
-            inputs: BTreeMap::new(),
-            threads: 1,
-            device: "cpu".to_owned(),
-            gpus: None,
-            limits: StageLimits::default(),
-            asked: Resources::default(),
-            attempts: Vec::new(),
-            sandbox: Sandbox::default(),
-            patience: 0,
-            stage: StageName::default(),
-            experiment: String::new(),
-            run: String::new(),
-            provenance: Provenance::default(),
-            keep: String::new(),
-            sign: None,
+        if let Some(worker) = self.running.remove(&index)
+            && worker.takes_more
+            && !worker.process.is_to_end()
+        {
+            self.idle.push(worker.process);
         }
-    }
-
-    /// An order that fills more than a pipe takes at once.
-    fn long_order() -> WorkOrder {
-        WorkOrder {
-            experiment: "x".repeat(1 << 20),
-            ..order()
-        }
-    }
-
-    /// A folder with a program in place of the worker. Another process writes it: a file that is open for writing cannot be run, and a
-    /// test beside this one may start a process, which has all files open for a moment.
-    fn program(script: &str) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("program");
-        let mut writer = Command::new("sh");
-        writer.args(["-c", r#"printf '%s\n' "$1" > "$2" && chmod +x "$2""#, "sh"]);
-        assert!(writer.arg(format!("#!/bin/sh\n{script}")).arg(&path).status().unwrap().success());
-        (folder, path)
-    }
-
-    /// The error of a stage that fails.
-    fn error_of(executor: &mut LocalExecutor) -> String {
-        match executor.next(Duration::from_secs(60)) {
-            Some((0, WorkerMessage::Failed { error, .. })) => error,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn an_order_that_cannot_be_written_is_a_failure() {
-        let (folder, path) = program("cat > /dev/null");
-        let mut executor = LocalExecutor::new(path);
-        let order = WorkOrder {
-            earlier: Vec::new(),
-            store: OsStr::from_bytes(b"b\xffd").into(),
-            ..order()
-        };
-        executor.start(0, &order, &folder.path().join("log"), Vec::new()).unwrap();
-        let error = error_of(&mut executor);
-        assert_eq!(error, "its work order cannot be written: path contains invalid UTF-8 characters");
-    }
-
-    #[test]
-    fn a_worker_that_cannot_be_started_is_a_failure_of_its_stage() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut executor = LocalExecutor::new(folder.path().join("none"));
-        executor.start(0, &order(), &folder.path().join("log"), Vec::new()).unwrap();
-        assert!(error_of(&mut executor).starts_with("cannot start a worker: No such file"));
-        executor.start(0, &order(), &folder.path().join("none/log"), Vec::new()).unwrap();
-        assert!(error_of(&mut executor).starts_with("cannot create its log "));
-    }
-
-    #[test]
-    fn a_worker_that_ends_without_reading_is_a_failure() {
-        let (folder, path) = program("exit 3");
-        let mut executor = LocalExecutor::new(path);
-        executor.start(0, &long_order(), &folder.path().join("log"), Vec::new()).unwrap();
-        assert_eq!(error_of(&mut executor), "its process ended without a message (exit code 3)");
-    }
-
-    #[test]
-    fn a_worker_that_does_not_read_keeps_nobody_waiting() {
-        let (folder, path) = program("exec sleep 600");
-        let mut executor = LocalExecutor::new(path);
-        executor.start(0, &long_order(), &folder.path().join("log"), Vec::new()).unwrap();
-        assert!(executor.next(Duration::from_millis(50)).is_none());
-        executor.stop(0);
-        executor.kill(0);
-        assert!(error_of(&mut executor).starts_with("its process was killed"));
-    }
-
-    #[test]
-    fn what_a_library_prints_is_no_message_and_a_request_to_stop_ends_the_input() {
-        let script = r#"printf '\377 not ours\n{"progress":\n'; cat > /dev/null; echo '"stopped"'"#;
-        let (folder, path) = program(script);
-        let mut executor = LocalExecutor::new(path);
-        executor.start(0, &long_order(), &folder.path().join("log"), Vec::new()).unwrap();
-        assert!(executor.next(Duration::from_millis(50)).is_none());
-        executor.stop(0);
-        let message = executor.next(Duration::from_secs(60));
-        assert!(matches!(message, Some((0, WorkerMessage::Stopped))), "{message:?}");
     }
 }

@@ -44,6 +44,24 @@ pub fn peak_memory() -> Option<u64> {
     parse_peak(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
+/// Has the peak memory of this process begin anew. Returns whether the system could.
+pub fn reset_peak_memory() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// The memory that this process uses now for itself alone, in bytes. `None` on systems without `/proc`.
+pub fn own_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    parse_own_memory(&text)?.checked_mul(rustix::param::page_size() as u64)
+}
+
+/// The pages of a text like `/proc/self/statm` that are in memory and not shared, as those of files are.
+fn parse_own_memory(text: &str) -> Option<u64> {
+    let mut pages = text.split(' ').skip(1).map(str::parse::<u64>);
+    let (resident, shared) = (pages.next()?.ok()?, pages.next()?.ok()?);
+    Some(resident.saturating_sub(shared))
+}
+
 /// `VmHWM` of a text like `/proc/self/status`, in bytes.
 fn parse_peak(text: &str) -> Option<u64> {
     kilobytes(text, "VmHWM:")
@@ -162,6 +180,8 @@ mod tests {
         assert_eq!(parse_peak("Name:\trunner\nVmHWM:\t    2048 kB\n"), Some(2 << 20));
         assert!(peak_memory().is_none_or(|bytes| bytes > 1 << 20));
         assert!(cpu_seconds().is_some());
+        assert_eq!(parse_own_memory("5300 900 700 40 0 300 0\n"), Some(200));
+        assert!(own_memory().is_none_or(|bytes| bytes > 1 << 16));
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 9 8 7 6 11 12 300 40 20 0 1 0 5\n";
         assert_eq!(ticks_of_children(stat), Some(340));
         assert_eq!(ticks_of_children("7 (a) S 1\n"), None);

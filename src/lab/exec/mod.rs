@@ -9,11 +9,14 @@ mod local;
 mod machine;
 mod origin;
 mod progress_log;
+mod progress_sender;
 mod run;
 mod scheduler;
+mod shared_process;
 mod watch;
 mod work_order;
 mod worker;
+mod worker_process;
 
 pub use gpus::{Gpu, GpuPool, GpuRequest};
 pub use limits::StageLimits;

@@ -1,4 +1,4 @@
-//! The messages between the runner and a worker: one work order there, progress and the result back.
+//! The messages between the runner and a worker: work orders there, one at a time, progress and the result of each back.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::fingerprint::Fingerprint;
 use crate::stage::Sandbox;
 use crate::store::{FailedAttempt, Outputs, Provenance};
 
-/// One stage to run, with all that a worker needs to know: the first line on its standard input.
+/// One stage to run, with all that a worker needs to know: a line on its standard input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkOrder {
     /// The folder of the store.
@@ -27,6 +27,10 @@ pub struct WorkOrder {
     /// The first outputs of earlier stages that this one adds to.
     #[serde(default)]
     pub earlier: Vec<PathBuf>,
+    /// The file of the log, where the worker may get further orders: it is told then where each stage's log goes. `None` for a stage that
+    /// has its process to itself.
+    #[serde(default)]
+    pub shared_log: Option<PathBuf>,
     pub threads: usize,
     pub device: String,
     /// The tokens of the GPUs that the worker sees, as `CUDA_VISIBLE_DEVICES` has them; `None` where no GPU is handed out.
@@ -71,6 +75,9 @@ pub enum WorkerMessage {
     Done {
         outputs: Outputs,
         seconds: f64,
+        /// Whether the worker waits for another order.
+        #[serde(default)]
+        takes_more: bool,
     },
     /// The stage failed, or its process did.
     Failed {

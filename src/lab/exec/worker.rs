@@ -1,24 +1,26 @@
-//! The worker: runs one stage, puts its outputs and its record into the store, and reports the result.
+//! The worker: runs a stage, or several small ones in turn, puts the outputs and the record of each into the store, and reports the
+//! result.
 
-use std::cell::{Cell, RefCell};
-use std::io::{BufRead, Read, Write};
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufRead, Write};
 use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::limits::StageLimits;
 use super::machine;
 use super::progress_log::ProgressLog;
+use super::progress_sender::{ProgressSender, log};
+use super::shared_process::{SharedProcess, WorkerPlace};
 use super::watch::{BrokenLimit, StopRequest, Watch};
 use super::work_order::{WorkOrder, WorkerMessage};
-use crate::event::{FailureCause, Progress};
+use crate::event::FailureCause;
 use crate::fingerprint::by_purpose;
 use crate::source::CONTENT;
 use crate::stage::{Caller, Kind, Stage, StageContext, StageError};
 use crate::store::{Machine, NotAKey, Outputs, Provenance, Record, SecretKey, Store, StoreError};
-
-/// The shortest time between two progress messages.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why a stage ended without outputs.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +33,9 @@ enum WorkerError {
     Order(String),
 }
 
-/// Reads a work order from `input`, runs the stage, and writes messages to `output`. Returns whether the stage succeeded. The end of
-/// `input` asks the stage to stop, so that no worker outlives its runner. `instruction_set` is for the record; `caller` reads variables of
+/// Reads work orders from `input`, one line each, runs their stages, and writes messages to `output`. Returns whether the last stage
+/// succeeded. Only after a stage that shares its worker is there a further order; all others have the process to themselves. The end of
+/// `input` asks the stage to stop, so that no worker outlives its runner. `instruction_set` is for records; `caller` reads variables of
 /// the environment, since secrets are not part of work orders.
 pub fn work(
     kinds: &[&'static Kind],
@@ -41,47 +44,115 @@ pub fn work(
     mut input: impl BufRead + Send + 'static,
     output: impl Write + Send + 'static,
 ) -> bool {
-    let begun = Instant::now();
     let mut line = String::new();
-    let order = input
-        .read_line(&mut line)
-        .map_err(serde_json::Error::io)
-        .and_then(|_| serde_json::from_str::<WorkOrder>(&line));
-    let (stop, output) = (Arc::new(StopRequest::default()), Arc::new(Mutex::new(output)));
+    let mut order = input.read_line(&mut line).map_err(serde_json::Error::io).and_then(|_| parse(&line));
     let limits = order.as_ref().map(|order| order.limits.clone()).unwrap_or_default();
-    stop_at_end_of(input, Arc::clone(&stop), limits.clone());
-    // Only programs are killed while the worker lives.
-    let mut kills_before = u64::MAX;
-    let ended = match &order {
-        Ok(order) => find(kinds, order).and_then(|kind| {
-            let watch = Watch {
-                limits,
-                stop: Arc::clone(&stop),
-                output: Arc::clone(&output),
-                begun,
-                starts_programs: kind.command_line.is_some(),
-            };
-            if watch.starts_programs {
+    let worker = Worker {
+        kinds,
+        machine: machine::this_machine(instruction_set),
+        caller,
+        stop: Arc::default(),
+        output: Arc::new(Mutex::new(output)),
+        place: RefCell::default(),
+    };
+    let further = further_orders(input, Arc::clone(&worker.stop), limits);
+    let mut process = SharedProcess::new();
+    loop {
+        let ended = worker.serve(order, &process);
+        let WorkerMessage::Done { takes_more, .. } = ended else {
+            return false;
+        };
+        let Some(line) = further.recv().ok().filter(|_| takes_more) else {
+            return true;
+        };
+        order = parse(&line);
+        process.begin_further_stage();
+    }
+}
+
+fn parse(line: &str) -> serde_json::Result<WorkOrder> {
+    serde_json::from_str(line)
+}
+
+/// Passes on the lines that follow the first work order. At the end of `input`, requests a stop, and ends the process if the stage does not
+/// stop in time.
+fn further_orders(input: impl BufRead + Send + 'static, stop: Arc<StopRequest>, limits: StageLimits) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        input.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+        stop.request();
+        // A worker that waits for an order ends now.
+        drop(sender);
+        stop.wait_for_end(&limits);
+        #[expect(clippy::disallowed_methods, reason = "the stage does not stop, and no runner waits for it")]
+        std::process::exit(1);
+    });
+    receiver
+}
+
+/// What a worker keeps from one stage to the next.
+struct Worker<'a, W> {
+    kinds: &'a [&'static Kind],
+    /// For records.
+    machine: Machine,
+    caller: Caller<'a>,
+    stop: Arc<StopRequest>,
+    output: Arc<Mutex<W>>,
+    place: RefCell<Option<WorkerPlace>>,
+}
+
+impl<W: Write + Send + 'static> Worker<'_, W> {
+    /// Runs the stage of an order, and sends and returns its last message.
+    fn serve(&self, order: serde_json::Result<WorkOrder>, process: &SharedProcess) -> WorkerMessage {
+        let begun = Instant::now();
+        // Only programs are killed while the worker lives.
+        let mut kills_before = u64::MAX;
+        let order = order.map_err(|error| WorkerError::Order(format!("cannot read the work order: {error}")));
+        let ended = order.and_then(|order| {
+            let kind = find(self.kinds, &order)?;
+            order.shared_log.as_deref().map_or(Ok(()), write_log_to)?;
+            if kind.command_line.is_some() {
                 kills_before = machine::memory_kills();
             }
-            // Most stages end before the thread would look for the first time.
-            if watch.starts_programs || watch.limits.are_any() {
-                std::thread::spawn(|| watch.run());
-            }
-            let sender = ProgressSender::new(&output, &stop, begun);
-            run(kind, order, instruction_set, caller, &stop, &sender)
-        }),
-        Err(error) => Err(WorkerError::Order(format!("cannot read the work order: {error}"))),
-    };
-    let seconds = begun.elapsed().as_secs_f64();
-    let message = match ended {
-        Ok(outputs) => WorkerMessage::Done { outputs, seconds },
-        Err(failure) => failed(&failure, stop.broken(), machine::memory_kills() > kills_before, seconds),
-    };
-    // Held to the end of the process: the watch sends no other message after this one.
-    let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-    message.send(&mut *output);
-    matches!(message, WorkerMessage::Done { .. })
+            self.watch(kind, &order.limits, begun);
+            let sender = ProgressSender::new(&self.output, &self.stop, begun);
+            let outputs = self.run(kind, &order, process, &sender)?;
+            Ok((outputs, order.shared_log.is_some()))
+        });
+        let seconds = begun.elapsed().as_secs_f64();
+        let message = match ended {
+            Ok((outputs, is_shared)) => WorkerMessage::Done {
+                outputs,
+                seconds,
+                takes_more: is_shared && !process.has_grown(),
+            },
+            Err(failure) => failed(&failure, self.stop.broken(), machine::memory_kills() > kills_before, seconds),
+        };
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        message.send(&mut *output);
+        if matches!(message, WorkerMessage::Done { takes_more: true, .. }) {
+            drop(output);
+        } else {
+            // Held to the end of the process: the watch sends no other message after this one.
+            std::mem::forget(output);
+        }
+        message
+    }
+
+    /// Watches the stage from a thread of its own, which ends with the process. Most stages end before it would look for the first time.
+    fn watch(&self, kind: &Kind, limits: &StageLimits, begun: Instant) {
+        let starts_programs = kind.command_line.is_some();
+        if starts_programs || limits.are_any() {
+            let watch = Watch {
+                limits: limits.clone(),
+                stop: Arc::clone(&self.stop),
+                output: Arc::clone(&self.output),
+                begun,
+                starts_programs,
+            };
+            std::thread::spawn(|| watch.run());
+        }
+    }
 }
 
 /// The last message of a stage that gave no outputs. A limit that it has broken is the reason, whatever came of that. `lacked_memory` says
@@ -109,18 +180,6 @@ fn failed(failure: &WorkerError, broken: Option<&BrokenLimit>, lacked_memory: bo
     WorkerMessage::Failed { error, seconds, cause }
 }
 
-/// Requests a stop when `input` ends, and ends the process if the stage does not stop in time.
-fn stop_at_end_of(mut input: impl Read + Send + 'static, stop: Arc<StopRequest>, limits: StageLimits) {
-    std::thread::spawn(move || {
-        // Nothing follows the work order but the end of the input.
-        let _ = std::io::copy(&mut input, &mut std::io::sink());
-        stop.request();
-        stop.wait_for_end(&limits);
-        #[expect(clippy::disallowed_methods, reason = "the stage does not stop, and no runner waits for it")]
-        std::process::exit(1);
-    });
-}
-
 /// The kind of the stage.
 fn find(kinds: &[&'static Kind], order: &WorkOrder) -> Result<&'static Kind, WorkerError> {
     let name = &order.fingerprint.kind;
@@ -128,131 +187,90 @@ fn find(kinds: &[&'static Kind], order: &WorkOrder) -> Result<&'static Kind, Wor
     kind.ok_or_else(|| WorkerError::Order(format!("no kind `{name}`")))
 }
 
-fn run<W: Write>(
-    kind: &'static Kind,
-    order: &WorkOrder,
-    instruction_set: &str,
-    caller: Caller<'_>,
-    stop: &StopRequest,
-    sender: &ProgressSender<'_, W>,
-) -> Result<Outputs, WorkerError> {
-    let begun = StartTime::now();
-    let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
-    let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
-    let stage = (kind.parse)(&params(order, kind).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
-    let store = Store::open(&order.store)?;
-    let key = order.fingerprint.key();
-    let (workspace, scratch) = (store.workspace()?, store.scratch(&key)?);
-    let (held_by, found) = (RefCell::new(None), RefCell::new(None));
-    let notes: RefCell<Vec<String>> = RefCell::default();
-    // The log of a program is its own.
-    let progress_log = kind.command_line.is_none().then(|| ProgressLog::new(begun.instant.elapsed()));
-    let progress_log = RefCell::new(progress_log);
-    let (files, environment_files) = by_purpose(&order.fingerprint.files);
-    let available = machine::available_memory();
-    let ended = stage.run(&StageContext {
-        earlier: &order.earlier,
-        inputs: &order.inputs,
-        digests: &order.fingerprint.inputs,
-        outputs: workspace.path(),
-        scratch: &scratch,
-        files: &files,
-        environment_files: &environment_files,
-        content: order.fingerprint.params.get(CONTENT).and_then(serde_json::Value::as_str),
-        caller,
-        seed: order.fingerprint.seed.unwrap_or(0),
-        threads: order.threads,
-        device: &order.device,
-        memory: available.into_iter().chain(order.limits.memory).min(),
-        sandbox: &order.sandbox,
-        alone: true,
-        held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
-        found: &|program| drop(found.replace(Some(program))),
-        progress: &|progress| {
-            let line = |logged: &mut ProgressLog| logged.line(begun.instant.elapsed(), &progress);
-            progress_log.borrow_mut().as_mut().and_then(line).iter().for_each(|line| log(line));
-            sender.send(progress);
-        },
-        warn: &|message| sender.warn(message),
-        note: &|text| {
-            log(text);
-            notes.borrow_mut().push(text.to_owned());
-        },
-        patience: Duration::from_secs(order.patience),
-        grace: order.limits.grace(),
-        stop: &|| stop.is_requested(),
-    });
-    sender.send_last();
-    ended?;
-    let outputs = store_outputs(&store, kind, stage.as_ref(), workspace.path())?;
-    let mut record = record(order, outputs.clone(), begun, machine::this_machine(instruction_set));
-    record.provenance.peak_memory = machine::peak_memory().into_iter().chain(stop.peak_memory()).max();
-    record.provenance.sandbox = held_by.into_inner();
-    record.provenance.program = found.into_inner();
-    record.provenance.notes = notes.into_inner();
-    if let Some(path) = &order.sign {
-        record.sign(&signing_key(path)?);
-    }
-    store.write_record(&record)?;
-    store.clear_scratch(&key);
-    Ok(outputs)
-}
-
-/// Sends the progress of a stage to the runner: at most once per [`PROGRESS_INTERVAL`], and at its end.
-struct ProgressSender<'a, W> {
-    output: &'a Mutex<W>,
-    stop: &'a StopRequest,
-    begun: Instant,
-    last: Cell<Option<Instant>>,
-    /// The progress since then.
-    unsent: Cell<Option<Progress>>,
-}
-
-impl<'a, W: Write> ProgressSender<'a, W> {
-    fn new(output: &'a Mutex<W>, stop: &'a StopRequest, begun: Instant) -> Self {
-        Self {
-            output,
-            stop,
-            begun,
-            last: Cell::new(None),
-            unsent: Cell::new(None),
+impl<W: Write> Worker<'_, W> {
+    /// Runs the stage, and puts its outputs and its record into the store.
+    fn run(
+        &self,
+        kind: &'static Kind,
+        order: &WorkOrder,
+        process: &SharedProcess,
+        sender: &ProgressSender<'_, W>,
+    ) -> Result<Outputs, WorkerError> {
+        let begun = StartTime::now();
+        let given = order.inputs.iter().filter(|(_, artifacts)| !artifacts.is_empty());
+        let given: Vec<&str> = given.map(|(port, _)| port.as_str()).collect();
+        let stage = (kind.parse)(&params(order, kind).into(), &given).map_err(|error| WorkerError::Order(error.to_string()))?;
+        let place = WorkerPlace::take(&self.place, &order.store)?;
+        let (store, workspace) = (&place.store, place.workspace.path());
+        let key = order.fingerprint.key();
+        let (scratch, available) = if kind.shares_worker {
+            (store.scratch_path(&key), None)
+        } else {
+            (store.scratch(&key)?, machine::available_memory())
+        };
+        let (held_by, found) = (RefCell::new(None), RefCell::new(None));
+        let notes: RefCell<Vec<String>> = RefCell::default();
+        // The log of a program is its own.
+        let progress_log = kind.command_line.is_none().then(|| ProgressLog::new(begun.instant.elapsed()));
+        let progress_log = RefCell::new(progress_log);
+        let (files, environment_files) = by_purpose(&order.fingerprint.files);
+        let ended = stage.run(&StageContext {
+            earlier: &order.earlier,
+            inputs: &order.inputs,
+            digests: &order.fingerprint.inputs,
+            outputs: workspace,
+            scratch: &scratch,
+            files: &files,
+            environment_files: &environment_files,
+            content: order.fingerprint.params.get(CONTENT).and_then(serde_json::Value::as_str),
+            caller: self.caller,
+            seed: order.fingerprint.seed.unwrap_or(0),
+            threads: order.threads,
+            device: &order.device,
+            memory: available.into_iter().chain(order.limits.memory).min(),
+            sandbox: &order.sandbox,
+            alone: order.shared_log.is_none(),
+            held_by: &|held| drop(held_by.replace(Some(held.to_owned()))),
+            found: &|program| drop(found.replace(Some(program))),
+            progress: &|progress| {
+                let line = |logged: &mut ProgressLog| logged.line(begun.instant.elapsed(), &progress);
+                progress_log.borrow_mut().as_mut().and_then(line).iter().for_each(|line| log(line));
+                sender.send(progress);
+            },
+            warn: &|message| sender.warn(message),
+            note: &|text| {
+                log(text);
+                notes.borrow_mut().push(text.to_owned());
+            },
+            patience: Duration::from_secs(order.patience),
+            grace: order.limits.grace(),
+            stop: &|| self.stop.is_requested(),
+        });
+        sender.send_last();
+        ended?;
+        let outputs = store_outputs(store, kind, stage.as_ref(), workspace)?;
+        let mut record = record(order, outputs.clone(), begun, self.machine.clone());
+        record.provenance.cpu_seconds = process.cpu_seconds();
+        record.provenance.peak_memory = process.peak_memory().into_iter().chain(self.stop.peak_memory()).max();
+        record.provenance.sandbox = held_by.into_inner();
+        record.provenance.program = found.into_inner();
+        record.provenance.notes = notes.into_inner();
+        if let Some(path) = &order.sign {
+            record.sign(&signing_key(path)?);
         }
-    }
-
-    fn send(&self, mut progress: Progress) {
-        self.stop.sign_of_life(self.begun.elapsed());
-        // JSON has no infinities: a message with one would not be read at all.
-        progress.readings.retain(|_, reading| reading.is_finite());
-        self.unsent.set(Some(progress));
-        if self.last.get().is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
-            self.last.set(Some(Instant::now()));
-            self.send_last();
+        store.write_record(&record)?;
+        if !kind.shares_worker {
+            store.clear_scratch(&key);
         }
-    }
-
-    /// Sends what came too soon after the message before.
-    fn send_last(&self) {
-        if let Some(progress) = self.unsent.take() {
-            self.message(&WorkerMessage::Progress(progress));
-        }
-    }
-
-    /// Tells the runner and the log.
-    fn warn(&self, message: &str) {
-        log(message);
-        let message = message.to_owned();
-        self.message(&WorkerMessage::Warned { message });
-    }
-
-    fn message(&self, message: &WorkerMessage) {
-        message.send(&mut *self.output.lock().unwrap_or_else(PoisonError::into_inner));
+        place.give_back(&self.place);
+        Ok(outputs)
     }
 }
 
-/// Writes a line to the log, which is the standard error of a worker.
-fn log(line: &str) {
-    // As for the messages: whoever reads them may be gone.
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// Has the log, which is the standard error of this process, go to this file from now on.
+fn write_log_to(path: &Path) -> Result<(), WorkerError> {
+    let open = || rustix::stdio::dup2_stderr(File::options().create(true).append(true).open(path)?).map_err(std::io::Error::from);
+    open().map_err(|error| WorkerError::Order(format!("cannot write its log {}: {error}", path.display())))
 }
 
 /// The moment at which a stage began, by the calendar and by the steady clock.
@@ -283,7 +301,6 @@ fn record(order: &WorkOrder, outputs: Outputs, begun: StartTime, machine: Machin
         threads: order.threads,
         machine,
         provenance: Provenance {
-            cpu_seconds: machine::cpu_seconds(),
             asked: order.asked.clone(),
             gpus: order.gpus.clone().unwrap_or_default(),
             attempts: order.attempts.clone(),

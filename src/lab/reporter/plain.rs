@@ -46,8 +46,8 @@ impl<W: Write, C: Clock> PlainReporter<W, C> {
 
     fn print(&mut self, text: &str) {
         let Some(out) = &mut self.out else { return };
-        let text = Paint::default().finish(text);
-        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        let line = format!("{}\n", Paint::default().finish(text));
+        if out.write_all(line.as_bytes()).and_then(|()| out.flush()).is_err() {
             self.out = None;
         }
     }

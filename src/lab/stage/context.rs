@@ -22,7 +22,7 @@ pub struct StageContext<'a> {
     pub earlier: &'a [PathBuf],
     /// The folder for the outputs: each output port is a file or a folder of the port's name in it.
     pub outputs: &'a Path,
-    /// A folder of the stage's key that outlives a killed worker: for checkpoints.
+    /// A folder of the stage's key that outlives a killed worker: for checkpoints. It does not exist for kinds that share workers.
     pub scratch: &'a Path,
     /// The digests, at the time when the key was computed, of the files that a program is started with, by name.
     pub files: &'a BTreeMap<String, Digest>,
@@ -36,7 +36,7 @@ pub struct StageContext<'a> {
     pub threads: usize,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: &'a str,
-    /// The memory that the stage may use, in bytes; `None` when it is not known.
+    /// The memory that the stage may use, in bytes; `None` when it is not known, and for kinds that share workers.
     pub memory: Option<u64>,
     /// How far a program that the stage starts is held to its own files.
     pub sandbox: &'a Sandbox,

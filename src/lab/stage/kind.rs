@@ -44,6 +44,10 @@ pub struct Kind {
     pub follows_seed: bool,
     /// What drives the time of a stage and the size of its outputs, for forecasts.
     pub effort: EffortOf,
+    /// Whether a worker may run stages of such kinds one after the other: true for kinds that only read and write data sets. They start no
+    /// program, ask no server, use one thread, need neither a scratch folder nor to know how much memory there is, and leave nothing behind
+    /// in the process.
+    pub shares_worker: bool,
 }
 
 impl Kind {

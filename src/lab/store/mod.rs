@@ -235,9 +235,14 @@ impl Store {
     /// # Errors
     /// If it cannot be created.
     pub fn scratch(&self, key: &Digest) -> Result<PathBuf, StoreError> {
-        let path = self.root.join("scratch").join(key.to_string());
+        let path = self.scratch_path(key);
         atomic::make_folder(&path).map_err(StoreError::io("create", &path))?;
         Ok(path)
+    }
+
+    /// The path of this folder, whether it exists or not.
+    pub fn scratch_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("scratch").join(key.to_string())
     }
 
     /// The folder for the downloads from one address, named by the address's digest. It need not exist.
@@ -248,7 +253,7 @@ impl Store {
     /// Removes the checkpoints of a stage that has ended.
     pub fn clear_scratch(&self, key: &Digest) {
         // A checkpoint that stays only costs space: a later one of the same key replaces it.
-        let _ = remove_folder(&self.root.join("scratch").join(key.to_string()));
+        let _ = remove_folder(&self.scratch_path(key));
     }
 
     /// The folder of one run, for its events and logs; created if it is missing.

@@ -101,7 +101,7 @@ impl Again<'_> {
                     self.line
                         .show(&format!("{} of {} {}", progress.done, progress.total, progress.unit));
                 }
-                Some((_, WorkerMessage::Done { outputs, seconds })) => {
+                Some((_, WorkerMessage::Done { outputs, seconds, .. })) => {
                     return Ok(Ok(RerunOutputs {
                         store: temporary,
                         outputs: digests(&outputs),
@@ -129,6 +129,7 @@ impl Again<'_> {
             fingerprint: record.fingerprint.clone(),
             unkeyed_params: site.map(|site| site.unkeyed_params.clone()).unwrap_or_default(),
             inputs,
+            shared_log: None,
             threads: exec::cores(),
             device: self.stages.map_or_else(|| "cpu".to_owned(), |stages| stages.device.clone()),
             gpus: None,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::RunOptions;
 use super::stages::RunStages;
+use crate::config::Resources;
 use crate::event::StageName;
 use crate::exec::{StageLimits, WorkOrder};
 use crate::fingerprint::{Fingerprint, FingerprintChange};
@@ -20,6 +21,7 @@ const MAX_EARLIER: usize = 100;
 
 /// What the run gives a stage.
 pub(super) struct Given {
+    pub(super) log: PathBuf,
     pub(super) threads: usize,
     /// The names of its GPUs; `None` where the run hands out none.
     pub(super) gpus: Option<Vec<String>>,
@@ -53,12 +55,14 @@ impl<'a> OrderWriter<'a> {
         let provenance = self.provenance.get_or_insert_with(|| origin.provenance()).clone();
         let node = stages.node(index);
         let earlier = node.stage.adds_to().map(|adds| earlier(self.store, node, &fingerprint, adds));
+        let shared_log = may_share_worker(node, &given).then_some(given.log);
         WorkOrder {
             store: self.store.folder().to_owned(),
             earlier: earlier.unwrap_or_default(),
             fingerprint,
             unkeyed_params: node.stage.unkeyed_params(),
             inputs: stages.input_paths(index),
+            shared_log,
             threads: given.threads,
             device: if given.gpus.as_ref().is_some_and(|gpus| !gpus.is_empty()) {
                 self.options.gpu_device.clone()
@@ -90,6 +94,12 @@ impl<'a> OrderWriter<'a> {
         };
         Ok(folder.join(format!("{index:04}-{name}{attempt}.log")))
     }
+}
+
+/// Whether a worker may run the stage after others, and others after it: a stage with resources of its own has its process to itself.
+fn may_share_worker(node: &Node, given: &Given) -> bool {
+    let has_gpus = given.gpus.as_ref().is_some_and(|gpus| !gpus.is_empty());
+    node.kind.shares_worker && node.resources == Resources::default() && given.threads == 1 && !has_gpus
 }
 
 /// The first outputs of the stages in the store that differ from this one in what `adds` names alone; the latest first.

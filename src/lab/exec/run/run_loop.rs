@@ -206,6 +206,7 @@ impl<'a> RunLoop<'a> {
         let attempts = self.attempts.failed(index);
         let log = self.orders.log(index, &stage, attempts.len())?;
         let given = Given {
+            log: log.clone(),
             threads: grant.threads,
             gpus: self.shares_gpus.then(|| self.scheduler.gpus().tokens(&grant.gpus)),
             limits: self.attempts.limits(index, &self.stages.node(index).resources),
@@ -273,7 +274,7 @@ impl<'a> RunLoop<'a> {
                 self.check_inputs_of_failed(index, StageFailure { error, seconds, cause });
                 return;
             }
-            WorkerMessage::Done { outputs, seconds } => self.finished(index, key, seconds, outputs),
+            WorkerMessage::Done { outputs, seconds, .. } => self.finished(index, key, seconds, outputs),
             WorkerMessage::Stopped | WorkerMessage::Progress(_) | WorkerMessage::Warned { .. } => {
                 // It has saved a checkpoint; the next run goes on from there.
                 self.scheduler.held(index);

@@ -36,6 +36,7 @@ static KIND: Kind = Kind {
     schema: schemars::Schema::default,
     follows_seed: false,
     effort: Effort::of_inputs,
+    shares_worker: true,
 };
 
 struct FakeStage;
@@ -140,12 +141,12 @@ impl Executor for FakeExecutor<'_> {
         self.running.insert(index, act);
         match act {
             Act::Succeed => {
-                let (outputs, seconds) = (compute(self.store, name, order.fingerprint.clone()), 1.0);
-                self.messages.push_back((index, WorkerMessage::Done { outputs, seconds }));
+                let outputs = compute(self.store, name, order.fingerprint.clone());
+                self.messages.push_back((index, done(outputs)));
             }
             Act::SucceedOtherwise => {
-                let (outputs, seconds) = (put(self.store, name, "other", order.fingerprint.clone()), 1.0);
-                self.messages.push_back((index, WorkerMessage::Done { outputs, seconds }));
+                let outputs = put(self.store, name, "other", order.fingerprint.clone());
+                self.messages.push_back((index, done(outputs)));
             }
             Act::Fail => self.fail(index),
             Act::Crash => self.end(index, FailureCause::Signal(9)),
@@ -188,6 +189,14 @@ impl Executor for FakeExecutor<'_> {
 
     fn ended(&mut self, index: usize) {
         self.running.remove(&index);
+    }
+}
+
+fn done(outputs: Outputs) -> WorkerMessage {
+    WorkerMessage::Done {
+        outputs,
+        seconds: 1.0,
+        takes_more: false,
     }
 }
 

@@ -15,13 +15,11 @@ use crate::plan::{Dag, Link, Node};
 use crate::stage::{Kind, Stage};
 use crate::store::StageKeep;
 
-/// All that makes two stages equal: kind, params after defaults with the numeric class and the source, the seed where it is drawn from, and the same inputs.
-type StageIdentity = (&'static str, Digest, Option<u64>, Vec<(String, Vec<Link>)>);
-
 /// Collects the stages of one variant after the other.
 pub(super) struct Merger {
     dag: Dag,
-    nodes: HashMap<StageIdentity, NodeIndex>,
+    /// By [`identity`].
+    nodes: HashMap<Digest, NodeIndex>,
 }
 
 /// A stage of a variant by its name.
@@ -175,12 +173,10 @@ impl Merger {
     ) -> NodeIndex {
         let seed = stage.draws().then_some(seed);
         let (canonical, numerics) = (kind.key_params(stage.as_ref()), stage.numerics());
-        match self.nodes.entry((
-            kind.name,
-            identity(stage.as_ref(), &canonical, numerics.as_deref()),
-            seed,
-            inputs.to_vec(),
-        )) {
+        match self
+            .nodes
+            .entry(identity((kind, stage.as_ref()), &canonical, numerics.as_deref(), seed, inputs))
+        {
             Entry::Occupied(entry) => {
                 let node = *entry.get();
                 if let Some(node) = self.dag.graph.node_weight_mut(node) {
@@ -237,10 +233,29 @@ fn resources_of_part(whole: &NamedStage, part: &dyn Stage) -> Resources {
     }
 }
 
-fn identity(stage: &dyn Stage, params: &Value, numerics: Option<&str>) -> Digest {
+/// The digest of all that makes two stages equal: kind, params after defaults, the numeric class, the seed where it is drawn from, the
+/// inputs and the source.
+fn identity(
+    (kind, stage): (&Kind, &dyn Stage),
+    params: &Value,
+    numerics: Option<&str>,
+    seed: Option<u64>,
+    inputs: &[(String, Vec<Link>)],
+) -> Digest {
     let mut encoder = Encoder::default();
+    encoder.text(kind.name);
     encoder.value(params);
     encoder.value(&numerics.into());
+    encoder.value(&seed.into());
+    encoder.array(inputs.len());
+    for (port, links) in inputs {
+        encoder.text(port);
+        encoder.array(links.len());
+        for link in links {
+            encoder.value(&link.from.index().into());
+            encoder.text(&link.port);
+        }
+    }
     // The content takes its place in the key; before that is known, what is read from two places is two stages.
     encoder.value(&serde_json::json!([stage.source(), stage.files(), stage.environment_files()]));
     encoder.digest()
