@@ -33,6 +33,7 @@ mod report;
 mod run;
 pub mod schema;
 mod selection;
+mod serve;
 mod session;
 mod show;
 mod signals;
@@ -76,6 +77,7 @@ enum CliCommand {
     Plan(plan::PlanArgs),
     Status(look::status::StatusArgs),
     Watch(look::watch::WatchArgs),
+    Serve(serve::ServeArgs),
     Logs(look::logs::LogsArgs),
     Stop(look::stop::StopArgs),
     Cancel(look::stop::CancelArgs),
@@ -152,6 +154,7 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
         CliCommand::Plan(args) => plan::plan(args, colors.paint_stdout()),
         CliCommand::Status(args) => look::status::status(args, colors.paint_stdout()),
         CliCommand::Watch(args) => look::watch::watch(args, colors.paint_stderr()),
+        CliCommand::Serve(args) => serve::serve(args),
         CliCommand::Logs(args) => look::logs::logs(args),
         CliCommand::Stop(args) => look::stop::stop(args),
         CliCommand::Cancel(args) => look::stop::cancel(args),
