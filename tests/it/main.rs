@@ -46,6 +46,7 @@ mod served;
 mod served_likelihoods;
 mod server;
 mod servers;
+mod serving;
 mod sources;
 mod sweep_page;
 mod table;

@@ -9,12 +9,17 @@ use crate::store::Store;
 /// A curve has fewer points; at so many, every other one goes.
 const MAX_POINTS: usize = 1000;
 
+/// A smaller loss has few digits in a log.
+const ROUNDED: f64 = 1e-3;
+
 /// The losses of a training that runs: those in its log, and those that its run has told since they are looked at.
 #[derive(Debug)]
 pub struct RunningLosses {
     log: GrowingFile,
     /// Optimizer steps and losses, by step.
     points: Vec<(u64, f64)>,
+    /// Whether the run has told any of them.
+    has_told: bool,
 }
 
 impl RunningLosses {
@@ -23,6 +28,7 @@ impl RunningLosses {
         Self {
             log: GrowingFile::new(&in_store(store, run, stage.log.clone())),
             points: Vec::new(),
+            has_told: false,
         }
     }
 
@@ -30,7 +36,11 @@ impl RunningLosses {
     pub fn update(&mut self, progress: Option<&Progress>) {
         let mut found = Vec::new();
         self.log.read(|line| found.extend(Progress::loss_in(&String::from_utf8_lossy(line))));
-        found.extend(progress.and_then(|progress| Some((progress.done, *progress.readings.get("loss")?))));
+        // Beside what the run tells, a curve of rounded numbers would be jagged.
+        found.retain(|(_, loss)| *loss >= ROUNDED || !self.has_told);
+        let told = progress.and_then(|progress| Some((progress.done, *progress.readings.get("loss")?)));
+        self.has_told |= told.is_some();
+        found.extend(told);
         found.into_iter().filter(|(_, loss)| loss.is_finite()).for_each(|point| self.add(point));
     }
 

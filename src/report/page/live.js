@@ -174,7 +174,7 @@
     document.body.className = page.body.className;
     document.body.dataset.revision = page.body.dataset.revision;
     document.dispatchEvent(new Event("content-replaced"));
-    if (seen && seen.isConnected && top < 0) scrollBy({ top: seen.getBoundingClientRect().top - top, behavior: "instant" });
+    if (seen && seen.isConnected && scrollY > 0) scrollBy({ top: seen.getBoundingClientRect().top - top, behavior: "instant" });
     colour();
   };
   let fetching = false;
