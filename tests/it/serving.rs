@@ -64,7 +64,10 @@ struct Server {
 impl Server {
     fn start(lab: &Lab) -> Self {
         let mut command = lab.command("serve x.toml --port 0");
-        command.env("SERVED_KEY", "open-sesame").stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .env("SERVED_KEY", "open-sesame")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut process = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -154,7 +157,14 @@ fn only_who_has_the_token_may_look_and_nothing_but_the_page_is_there() {
     let (host, cookie) = (server.host(), server.cookie());
     let port = server.port;
     // Nobody.
-    for begin in ["GET /", "GET /events", "GET /log?stage=standard", "GET /?token=wrong", "GET /?token=", "POST /"] {
+    for begin in [
+        "GET /",
+        "GET /events",
+        "GET /log?stage=standard",
+        "GET /?token=wrong",
+        "GET /?token=",
+        "POST /",
+    ] {
         let answer = server.ask(begin, &host);
         let expected = if begin.starts_with("POST") { "405" } else { "403" };
         assert_eq!(status(&answer), expected, "{begin}: {answer}");
@@ -166,11 +176,18 @@ fn only_who_has_the_token_may_look_and_nothing_but_the_page_is_there() {
     let head = let_in.to_lowercase();
     assert!(status(&let_in) == "303" && head.contains("location: /\r\n"), "{let_in}");
     assert!(
-        head.contains(&format!("set-cookie: runner-{port}={}; path=/; httponly; samesite=strict\r\n", server.token())),
+        head.contains(&format!(
+            "set-cookie: runner-{port}={}; path=/; httponly; samesite=strict\r\n",
+            server.token()
+        )),
         "{let_in}"
     );
     let page = server.get("/");
-    assert!(status(&page) == "200" && page.contains("<h1>served</h1>") && page.to_lowercase().contains("content-security-policy: default-src 'none'"));
+    assert!(
+        status(&page) == "200"
+            && page.contains("<h1>served</h1>")
+            && page.to_lowercase().contains("content-security-policy: default-src 'none'")
+    );
     assert!(server.ask("HEAD /", &(host.clone() + &cookie)).ends_with("\r\n\r\n"));
     // Another name leads here, as a page of elsewhere would have it.
     for evil in ["Host: evil.example\r\n", "Host: evil.example:80\r\n", "", "Host: localhost:1\r\n"] {
@@ -179,12 +196,27 @@ fn only_who_has_the_token_may_look_and_nothing_but_the_page_is_there() {
     }
     assert_eq!(status(&server.ask("GET /", &format!("Host: localhost:{port}\r\n{cookie}"))), "200");
     assert_eq!(status(&server.ask("GET http://evil.example/", &(host.clone() + &cookie))), "403");
-    assert_eq!(status(&server.ask("GET /", &format!("{host}Host: evil.example\r\n{cookie}"))), "403");
+    assert_eq!(
+        status(&server.ask("GET /", &format!("{host}Host: evil.example\r\n{cookie}"))),
+        "403"
+    );
     // No path leads to a file.
-    for path in ["/x.toml", "/../x.toml", "/%2e%2e/x.toml", "//etc/passwd", "/page.js", "/log/../x.toml"] {
+    for path in [
+        "/x.toml",
+        "/../x.toml",
+        "/%2e%2e/x.toml",
+        "//etc/passwd",
+        "/page.js",
+        "/log/../x.toml",
+    ] {
         assert_eq!(status(&server.get(path)), "404", "{path}");
     }
-    for query in ["?stage=../x.toml", "?stage=nothing", "?stage=/etc/passwd", "?stage=standard&variant={\"seed\":\"1\"}"] {
+    for query in [
+        "?stage=../x.toml",
+        "?stage=nothing",
+        "?stage=/etc/passwd",
+        "?stage=standard&variant={\"seed\":\"1\"}",
+    ] {
         assert_eq!(status(&server.get(&format!("/log{}", query.replace('"', "%22")))), "404", "{query}");
     }
     for query in ["", "?variant=x", "?stage=standard&variant=x"] {
@@ -200,7 +232,10 @@ fn a_run_is_pushed_while_it_goes_on_and_its_failures_and_logs_are_told() {
     let server = Server::start(&lab);
     let mut events = server.events("/events");
     let (name, first) = events.next().unwrap();
-    assert_eq!((name.as_str(), &first["title"], &first["running"]), ("status", &"No run yet".into(), &Value::Array(Vec::new())));
+    assert_eq!(
+        (name.as_str(), &first["title"], &first["running"]),
+        ("status", &"No run yet".into(), &Value::Array(Vec::new()))
+    );
     let mut run = lab.command("run x.toml --keep-going");
     run.env("SERVED_KEY", "open-sesame").stdout(Stdio::null()).stderr(Stdio::null());
     let mut run = run.spawn().unwrap();
@@ -219,7 +254,9 @@ fn a_run_is_pushed_while_it_goes_on_and_its_failures_and_logs_are_told() {
             pages.push(data["page"].clone());
         }
         if points > 3 && log.is_none() {
-            let told = server.events("/log?stage=standard").find_map(|(name, data)| (name == "text").then_some(data));
+            let told = server
+                .events("/log?stage=standard")
+                .find_map(|(name, data)| (name == "text").then_some(data));
             log = Some(told.unwrap());
         }
         (data["color"] == "red").then_some(data)
@@ -230,11 +267,17 @@ fn a_run_is_pushed_while_it_goes_on_and_its_failures_and_logs_are_told() {
     assert!(pages.len() >= 2, "the page is another one when stages have ended");
     assert!(log.unwrap().as_str().unwrap().contains("/2500 steps"), "a log that grows");
     let failure = &last["failures"][0];
-    assert_eq!((&failure["name"], &failure["what"]), (&"broken".into(), &"failed (exit code 3)".into()));
+    assert_eq!(
+        (&failure["name"], &failure["what"]),
+        (&"broken".into(), &"failed (exit code 3)".into())
+    );
     assert!(last["title"].as_str().unwrap().starts_with("served: failed after"), "{last}");
     let id = failure["id"].to_string();
     assert_eq!(last["states"][id], "failed");
-    let told = server.events("/log?stage=broken").find_map(|(name, data)| (name == "text").then_some(data)).unwrap();
+    let told = server
+        .events("/log?stage=broken")
+        .find_map(|(name, data)| (name == "text").then_some(data))
+        .unwrap();
     let told = told.as_str().unwrap();
     assert!(told.contains("it <b>breaks</b> with") && !told.contains("open-sesame"), "{told}");
     server.end();
@@ -295,13 +338,24 @@ fn the_page_is_live_in_a_browser() {
     let mut browser = require!(Browser::start(), "Chromium");
     let lab = Lab::new(&sound());
     let server = Server::start(&lab);
-    browser.open_address(&server.address, 1200, 900);
+    browser.open_address(&server.address, 1200, 400);
     assert_eq!(browser.evaluate("location.search + location.pathname"), "/");
     wait(&mut browser, "document.getElementById('live-title').textContent === 'No run yet'");
     assert_eq!(browser.evaluate("document.querySelectorAll('.node.open').length"), 4);
-    let mut run = lab.command("run x.toml").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait(&mut browser, "document.querySelector('.node.live-running')?.textContent.includes('standard')");
-    wait(&mut browser, "document.querySelector('.node.live-done')?.textContent.includes('problems')");
+    let mut run = lab
+        .command("run x.toml")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait(
+        &mut browser,
+        "document.querySelector('.node.live-running')?.textContent.includes('standard')",
+    );
+    wait(
+        &mut browser,
+        "document.querySelector('.node.live-done')?.textContent.includes('problems')",
+    );
     // What is open stays open, and where the page is scrolled to stays too.
     browser.evaluate("document.querySelector('#sizes').open = true; document.querySelector('#stages').scrollIntoView({ behavior: 'instant' }); window.revision = document.body.dataset.revision; 0");
     let place = browser.evaluate("Math.round(document.querySelector('#stages').getBoundingClientRect().top)");
@@ -318,15 +372,30 @@ fn the_page_is_live_in_a_browser() {
     wait(&mut browser, &format!("{log}.length > {length}"));
     browser.evaluate("document.getElementById('close').click()");
     assert_eq!(run.wait().unwrap().code(), Some(0));
-    wait(&mut browser, "document.getElementById('live-title').textContent.includes('done after')");
-    wait(&mut browser, "document.body.dataset.revision !== window.revision && document.querySelectorAll('.node.ran').length === 4");
-    assert!(browser.evaluate("document.querySelectorAll('#results td button').length").as_u64().unwrap() > 0);
+    wait(
+        &mut browser,
+        "document.getElementById('live-title').textContent.includes('done after')",
+    );
+    wait(
+        &mut browser,
+        "document.body.dataset.revision !== window.revision && document.querySelectorAll('.node.ran').length === 4",
+    );
+    assert!(
+        browser
+            .evaluate("document.querySelectorAll('#results td button').length")
+            .as_u64()
+            .unwrap()
+            > 0
+    );
     assert_eq!(browser.evaluate("document.querySelector('#sizes').open"), true);
     let after = browser.evaluate("Math.round(document.querySelector('#stages').getBoundingClientRect().top)");
     assert!((place.as_f64().unwrap() - after.as_f64().unwrap()).abs() <= 2.0, "{place} {after}");
     // A reload goes on by the cookie.
     browser.open_address(&format!("http://127.0.0.1:{}/", server.port), 380, 800);
-    wait(&mut browser, "document.getElementById('live-title').textContent.includes('done after')");
+    wait(
+        &mut browser,
+        "document.getElementById('live-title').textContent.includes('done after')",
+    );
     let wide = browser.evaluate("document.documentElement.scrollWidth").as_f64().unwrap();
     assert!(wide <= 380.0, "{wide}");
     assert_eq!(browser.complaints, [Value::Null; 0]);

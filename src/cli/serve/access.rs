@@ -28,7 +28,10 @@ impl Access {
     /// Whether this `Host` is this machine. A page of elsewhere may have a name that leads here; its requests carry that name.
     pub(super) fn is_host(&self, host: &str) -> bool {
         ["127.0.0.1", "localhost", "[::1]"].iter().any(|name| {
-            let port = host.get(..name.len()).filter(|begin| begin.eq_ignore_ascii_case(name)).and(host.get(name.len()..));
+            let port = host
+                .get(..name.len())
+                .filter(|begin| begin.eq_ignore_ascii_case(name))
+                .and(host.get(name.len()..));
             port.is_some_and(|rest| rest == format!(":{}", self.port) || (rest.is_empty() && self.port == 80))
         })
     }
@@ -86,7 +89,16 @@ mod tests {
         for host in ["127.0.0.1:7397", "localhost:7397", "LOCALHOST:7397", "[::1]:7397"] {
             assert!(access().is_host(host), "{host}");
         }
-        for host in ["", "127.0.0.1", "localhost:80", "evil.example:7397", "localhost.evil.example:7397", "127.0.0.1:7397.evil", "127.0.0.1:73970", "é27.0.0.1:7397"] {
+        for host in [
+            "",
+            "127.0.0.1",
+            "localhost:80",
+            "evil.example:7397",
+            "localhost.evil.example:7397",
+            "127.0.0.1:7397.evil",
+            "127.0.0.1:73970",
+            "é27.0.0.1:7397",
+        ] {
             assert!(!access().is_host(host), "{host}");
         }
     }

@@ -79,11 +79,18 @@ impl Told {
             text += &event("status", &board.status);
             self.status = Some(Arc::clone(&board.status));
         }
-        let known = |curve: &BoardCurve| self.curves.get(&curve.name).is_some_and(|(runs, points)| *runs == curve.runs && *points == curve.points);
+        let known = |curve: &BoardCurve| {
+            self.curves
+                .get(&curve.name)
+                .is_some_and(|(runs, points)| *runs == curve.runs && *points == curve.points)
+        };
         if board.curves.len() != self.curves.len() || !board.curves.iter().all(known) {
             let curves: Vec<Value> = board.curves.iter().map(|curve| self.curve(curve)).collect();
             text += &event("curves", &Value::from(curves).to_string());
-            let told = board.curves.iter().map(|curve| (curve.name.clone(), (curve.runs, Arc::clone(&curve.points))));
+            let told = board
+                .curves
+                .iter()
+                .map(|curve| (curve.name.clone(), (curve.runs, Arc::clone(&curve.points))));
             self.curves = told.collect();
         }
         text

@@ -14,10 +14,10 @@ use crate::cli::run::whole_path;
 use crate::cli::session::{Resolved, StoreUse};
 use crate::cli::{CliError, Session};
 use lab::event::StageName;
+use lab::hash::Digest;
 use lab::plan::StageState;
 use lab::store::Store;
 use lab::store::remote::{Environment, Remotes};
-use lab::hash::Digest;
 use report::ExperimentReport;
 use report::gather;
 use report::page::{LivePage, live_page};
@@ -90,7 +90,13 @@ fn record_run(store: &Store, key: Digest) -> Option<(Digest, String)> {
 pub(super) fn stamps(experiment: &ExperimentArgs, before: &[(PathBuf, Stamp)]) -> Vec<(PathBuf, Stamp)> {
     // While a file is broken, the files that were read last are looked at.
     let files = experiment.document(&ExecutionArgs::default()).map_or_else(
-        |_| before.iter().map(|(path, _)| path.clone()).chain([experiment.file.clone()]).collect(),
+        |_| {
+            before
+                .iter()
+                .map(|(path, _)| path.clone())
+                .chain([experiment.file.clone()])
+                .collect()
+        },
         |document| document.files,
     );
     files.into_iter().map(stamped).collect()
@@ -102,7 +108,10 @@ pub(super) fn is_changed(stamps: &[(PathBuf, Stamp)]) -> bool {
 }
 
 fn stamped(path: PathBuf) -> (PathBuf, Stamp) {
-    let found = path.metadata().ok().and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
+    let found = path
+        .metadata()
+        .ok()
+        .and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
     (path, found)
 }
 

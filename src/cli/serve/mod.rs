@@ -96,6 +96,8 @@ fn listen(port: Option<u16>) -> Result<TcpListener, CliError> {
     };
     found.map_err(|error| {
         let port = port.map_or_else(String::new, |port| format!(" {port}"));
-        CliError::Usage(format!("cannot listen on port{port} of this machine: {error}; `--port` names another one"))
+        CliError::Usage(format!(
+            "cannot listen on port{port} of this machine: {error}; `--port` names another one"
+        ))
     })
 }

@@ -123,7 +123,9 @@ async fn accept(listener: tokio::net::TcpListener, site: Arc<Site>) {
             sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            continue;
+        };
         let site = Arc::clone(&site);
         let answer = service_fn(move |request| {
             let site = Arc::clone(&site);
@@ -159,7 +161,9 @@ async fn answer(site: &Site, request: &Request<Incoming>) -> Response<Body> {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     let headers = response.headers_mut();
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     if request.method() == Method::HEAD {
         *response.body_mut() = Empty::new().boxed_unsync();
     }
@@ -201,7 +205,11 @@ fn let_in(access: &Access) -> Response<Body> {
     let mut response = plain(StatusCode::SEE_OTHER, "");
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, HeaderValue::from_static("/"));
-    headers.extend(HeaderValue::try_from(access.cookie()).ok().map(|cookie| (header::SET_COOKIE, cookie)));
+    headers.extend(
+        HeaderValue::try_from(access.cookie())
+            .ok()
+            .map(|cookie| (header::SET_COOKIE, cookie)),
+    );
     response
 }
 

@@ -119,12 +119,10 @@ impl RunView<'_> {
         let told = |(stage, outcome): (&StageName, &StageOutcome)| {
             let (what, error) = match outcome {
                 StageOutcome::Failed { cause, error } => (failed(&cause.to_string()), error.as_str()),
-                StageOutcome::Retrying {
-                    cause,
-                    error,
-                    attempt,
-                    of,
-                } if run.is_alive() => (format!("{}, tried again: {attempt} of {of}", failed(&cause.to_string())), error.as_str()),
+                StageOutcome::Retrying { cause, error, attempt, of } if run.is_alive() => (
+                    format!("{}, tried again: {attempt} of {of}", failed(&cause.to_string())),
+                    error.as_str(),
+                ),
                 StageOutcome::Cancelled => ("cancelled".to_owned(), "somebody asked for it"),
                 _ => return None,
             };
@@ -166,6 +164,9 @@ mod tests {
 
     #[test]
     fn a_plain_failure_has_no_cause_beside_it() {
-        assert_eq!((failed("failed"), failed("exit code 3")), ("failed".to_owned(), "failed (exit code 3)".to_owned()));
+        assert_eq!(
+            (failed("failed"), failed("exit code 3")),
+            ("failed".to_owned(), "failed (exit code 3)".to_owned())
+        );
     }
 }

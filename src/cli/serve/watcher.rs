@@ -199,5 +199,8 @@ impl Curve {
 }
 
 fn has_loss(stage: &RunningStage) -> bool {
-    stage.progress.as_ref().is_some_and(|progress| progress.readings.contains_key("loss"))
+    stage
+        .progress
+        .as_ref()
+        .is_some_and(|progress| progress.readings.contains_key("loss"))
 }

@@ -160,7 +160,14 @@ mod tests {
         running.progressed(seconds(102), &at(2000));
         running.progressed(seconds(112), &at(2500));
         assert_eq!(Progress::loss_in(&running.status(seconds(114))), Some((2500, 0.0312)));
-        for other in ["", "loss 0.5", "3/x steps, loss 0.5", "3/4 steps, 1.0s", "epoch 3/4 steps, loss 0.5", "3/4 steps, loss high"] {
+        for other in [
+            "",
+            "loss 0.5",
+            "3/x steps, loss 0.5",
+            "3/4 steps, 1.0s",
+            "epoch 3/4 steps, loss 0.5",
+            "3/4 steps, loss high",
+        ] {
             assert_eq!(Progress::loss_in(other), None, "{other}");
         }
     }

@@ -35,13 +35,17 @@ impl RunningLosses {
     /// Adds what the log has by now, and this progress.
     pub fn update(&mut self, progress: Option<&Progress>) {
         let mut found = Vec::new();
-        self.log.read(|line| found.extend(Progress::loss_in(&String::from_utf8_lossy(line))));
+        self.log
+            .read(|line| found.extend(Progress::loss_in(&String::from_utf8_lossy(line))));
         // Beside what the run tells, a curve of rounded numbers would be jagged.
         found.retain(|(_, loss)| *loss >= ROUNDED || !self.has_told);
         let told = progress.and_then(|progress| Some((progress.done, *progress.readings.get("loss")?)));
         self.has_told |= told.is_some();
         found.extend(told);
-        found.into_iter().filter(|(_, loss)| loss.is_finite()).for_each(|point| self.add(point));
+        found
+            .into_iter()
+            .filter(|(_, loss)| loss.is_finite())
+            .for_each(|point| self.add(point));
     }
 
     fn add(&mut self, (step, loss): (u64, f64)) {
@@ -75,7 +79,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let log = folder.path().join("log");
-        std::fs::write(&log, "begins\n1/40 steps, 0.3s, loss 2.5000\n21/40 steps, 0.7s, 0.3s left, loss 1.5000, 51.2k tokens/s\n").unwrap();
+        std::fs::write(
+            &log,
+            "begins\n1/40 steps, 0.3s, loss 2.5000\n21/40 steps, 0.7s, 0.3s left, loss 1.5000, 51.2k tokens/s\n",
+        )
+        .unwrap();
         let stage = RunningStage {
             log,
             ..RunningStage::default()

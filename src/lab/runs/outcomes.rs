@@ -79,15 +79,7 @@ fn note(stages: &mut BTreeMap<StageName, StageOutcome>, event: Event) {
             attempt,
             of,
             ..
-        } => (
-            stage,
-            StageOutcome::Retrying {
-                cause,
-                error,
-                attempt,
-                of,
-            },
-        ),
+        } => (stage, StageOutcome::Retrying { cause, error, attempt, of }),
         Event::Cancelled { stage, .. } => (stage, StageOutcome::Cancelled),
         Event::Skipped { stage, because } => (stage, StageOutcome::Skipped { because }),
         _ => return,

@@ -155,7 +155,9 @@
     return Boolean(old || fresh);
   };
   const replace = (page) => {
-    const seen = placed(document, "section[id]").find((section) => section.getBoundingClientRect().bottom > 0);
+    // What is read stays where it is: the section in the middle of the screen.
+    const above = placed(document, "section[id]").filter((section) => !section.hidden && section.getBoundingClientRect().top < innerHeight / 2);
+    const seen = above[above.length - 1];
     const top = seen ? seen.getBoundingClientRect().top : 0;
     for (const id of REPLACED) {
       const [old, fresh] = [at(id), page.getElementById(id)];

@@ -69,10 +69,18 @@ mod tests {
     fn the_live_page_may_run_its_scripts_and_ask_its_server_alone() {
         let page = live_page(&PageData::default(), &[], &[]);
         assert!(!page.html.contains("{{") && page.html.contains(&format!("data-revision=\"{}\"", page.revision)));
-        let scripts: Vec<&str> = page.html.split("<script>").skip(1).map(|rest| rest.split("</script>").next().unwrap()).collect();
+        let scripts: Vec<&str> = page
+            .html
+            .split("<script>")
+            .skip(1)
+            .map(|rest| rest.split("</script>").next().unwrap())
+            .collect();
         assert_eq!(scripts.len(), 2);
         for script in scripts {
-            assert!(page.policy.contains(&format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script)))));
+            assert!(
+                page.policy
+                    .contains(&format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script))))
+            );
         }
         assert!(page.policy.contains("default-src 'none'") && page.policy.contains("connect-src 'self'"));
     }

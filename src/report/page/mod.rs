@@ -14,8 +14,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 pub use comment_markup::question_in_comment;
-pub use live::{LivePage, live_page};
 pub use data::{PageData, PagePicture, PagePictures, PageSamples, PictureContent, PictureSize, SampleAnswer, SampleExample, SampleProblem};
+pub use live::{LivePage, live_page};
 
 use crate::escape;
 use crate::figure::{Figure, SHAPES};
@@ -108,9 +108,7 @@ fn policy(scripts: &[&str], more: &str) -> String {
     // The frame has a script on lines of its own.
     let digest = |script: &&str| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(format!("\n{script}"))));
     let scripts: String = scripts.iter().map(digest).collect();
-    format!(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src{scripts}; img-src data:; {more}base-uri 'none'; form-action 'none'"
-    )
+    format!("default-src 'none'; style-src 'unsafe-inline'; script-src{scripts}; img-src data:; {more}base-uri 'none'; form-action 'none'")
 }
 
 const NO_FIGURES: &str = "<p class=\"quiet\">Nothing to draw yet.</p>";
