@@ -35,6 +35,7 @@ mod report;
 mod run;
 pub mod schema;
 mod selection;
+mod serve;
 mod session;
 mod show;
 mod signals;
@@ -78,6 +79,7 @@ enum CliCommand {
     Plan(plan::PlanArgs),
     Status(look::status::StatusArgs),
     Watch(look::watch::WatchArgs),
+    Serve(serve::ServeArgs),
     Logs(look::logs::LogsArgs),
     Stop(look::stop::StopArgs),
     Cancel(look::stop::CancelArgs),
@@ -154,6 +156,7 @@ fn dispatch(command: &CliCommand, colors: Colors) -> Result<Exit, CliError> {
         CliCommand::Plan(args) => plan::plan(args, colors.paint_stdout()),
         CliCommand::Status(args) => look::status::status(args, colors.paint_stdout()),
         CliCommand::Watch(args) => look::watch::watch(args, colors.paint_stderr()),
+        CliCommand::Serve(args) => serve::serve(args),
         CliCommand::Logs(args) => look::logs::logs(args),
         CliCommand::Stop(args) => look::stop::stop(args),
         CliCommand::Cancel(args) => look::stop::cancel(args),

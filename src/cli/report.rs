@@ -239,7 +239,7 @@ fn write_files(
 }
 
 /// The question that the experiment asks: its description, or the comment at the top of its file.
-fn question(experiment: &ExperimentArgs) -> Result<String, CliError> {
+pub(super) fn question(experiment: &ExperimentArgs) -> Result<String, CliError> {
     let document = experiment.document(&ExecutionArgs::default())?;
     if let Some(description) = document.tree.get("description").and_then(lab::config::ConfigValue::as_str) {
         return Ok(description.to_owned());

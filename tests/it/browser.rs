@@ -81,9 +81,14 @@ impl Browser {
 
     /// Opens a file on a screen of this size, and waits until it is loaded.
     pub fn open(&mut self, file: &Path, width: u32, height: u32) {
+        self.open_address(&format!("file://{}", file.display()), width, height);
+    }
+
+    /// Opens an address on a screen of this size, and waits until it is loaded.
+    pub fn open_address(&mut self, address: &str, width: u32, height: u32) {
         let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
         self.call("Emulation.setDeviceMetricsOverride", &screen);
-        self.call("Page.navigate", &json!({"url": format!("file://{}", file.display())}));
+        self.call("Page.navigate", &json!({"url": address}));
         self.evaluate("new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', () => done()))");
     }
 

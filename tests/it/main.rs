@@ -48,6 +48,7 @@ mod served;
 mod served_likelihoods;
 mod server;
 mod servers;
+mod serving;
 mod shared_workers;
 mod sources;
 mod sweep_page;

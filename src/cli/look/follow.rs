@@ -61,7 +61,7 @@ pub(super) fn follow(store: &Store, log: &FoundLog, stage: &StageName, goes_on: 
 }
 
 /// Makes lines of the bytes of a log.
-pub(super) struct LogLines {
+pub(in crate::cli) struct LogLines {
     hidden: Vec<String>,
     /// What follows the last line feed.
     open: Vec<u8>,
@@ -69,12 +69,12 @@ pub(super) struct LogLines {
 
 impl LogLines {
     /// Lines in which none of `hidden` can be read.
-    pub(super) fn new(hidden: Vec<String>) -> Self {
+    pub(in crate::cli) fn new(hidden: Vec<String>) -> Self {
         Self { hidden, open: Vec::new() }
     }
 
     /// The lines that end in these further bytes.
-    pub(super) fn add(&mut self, bytes: &[u8]) -> String {
+    pub(in crate::cli) fn add(&mut self, bytes: &[u8]) -> String {
         let mut text = String::new();
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.open.extend_from_slice(part);
@@ -89,7 +89,7 @@ impl LogLines {
     }
 
     /// The last state of a progress bar, which has not ended its line.
-    pub(super) fn bar(&mut self) -> String {
+    pub(in crate::cli) fn bar(&mut self) -> String {
         let Some(end) = self.open.iter().rposition(|byte| *byte == b'\r') else {
             return String::new();
         };
@@ -100,7 +100,7 @@ impl LogLines {
     }
 
     /// What follows the last line feed, as a line.
-    pub(super) fn rest(&mut self) -> String {
+    pub(in crate::cli) fn rest(&mut self) -> String {
         if self.open.is_empty() { String::new() } else { self.end_line() }
     }
 

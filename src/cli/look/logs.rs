@@ -16,7 +16,7 @@ use crate::cli::session::StoreUse;
 use crate::cli::show::several;
 use crate::cli::{CliError, Exit, Session, print_aside};
 use lab::event::StageName;
-use lab::plan::{Plan, Selection, StageState};
+use lab::plan::{Node, Plan, Selection, StageState};
 use lab::runs::{FoundLog, FoundRun, find, found_log};
 use lab::store::Store;
 
@@ -61,7 +61,7 @@ pub fn logs(args: &LogsArgs) -> Result<Exit, CliError> {
     let index = one(&selection.targets(&session.dag)?, &session, &args.stage)?;
     let node = &session.dag.graph[index];
     let (stage, store) = (node.name.clone(), session.store.clone());
-    let mut lines = LogLines::new(hidden(&session, index));
+    let mut lines = LogLines::new(secrets_of(node, &variables()));
     let wanted = Wanted {
         store: &store,
         file: whole_path(&args.file),
@@ -95,14 +95,9 @@ fn one(targets: &BTreeSet<NodeIndex>, session: &Session, stage: &str) -> Result<
 }
 
 /// The values of the stage's secrets, as far as this environment has them: they are not printed.
-fn hidden(session: &Session, index: NodeIndex) -> Vec<String> {
-    let secrets = session.dag.graph[index].stage.secrets();
-    if secrets.is_empty() {
-        return Vec::new();
-    }
-    let known = variables();
-    let value = |name: &str| known.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
-    let values = secrets.iter().filter_map(|secret| value(secret.variable));
+pub(in crate::cli) fn secrets_of(node: &Node, environment: &[(String, String)]) -> Vec<String> {
+    let value = |name: &str| environment.iter().find(|(found, _)| found == name).map(|(_, value)| value);
+    let values = node.stage.secrets().into_iter().filter_map(|secret| value(secret.variable));
     values
         .flat_map(|value| value.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>())
         .collect()

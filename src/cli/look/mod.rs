@@ -1,10 +1,10 @@
 //! Looking on while a run goes on, from another terminal or host: `runner status`, `watch`, `logs`, `stop` and `cancel`.
 
-mod follow;
+pub(super) mod follow;
 pub mod logs;
 pub mod status;
 pub mod stop;
-mod text;
+pub(super) mod text;
 pub mod watch;
 
 use std::path::{Path, PathBuf};

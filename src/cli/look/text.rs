@@ -18,7 +18,7 @@ const MAX_NAME: usize = 48;
 const MIN_COLUMNS_OF_WORDS: usize = 60;
 
 /// The memory of the workers, by the paths of their logs.
-pub(super) type Memory = BTreeMap<PathBuf, u64>;
+pub(in crate::cli) type Memory = BTreeMap<PathBuf, u64>;
 
 /// The lines about a run, each in at most so many columns.
 pub(super) fn lines(run: &FoundRun, memory: &Memory, columns: usize, is_ascii: bool) -> Vec<LiveLine> {
@@ -34,7 +34,7 @@ pub(super) fn lines(run: &FoundRun, memory: &Memory, columns: usize, is_ascii: b
 }
 
 /// `addition: 12 of 40 stages, 2 running, 14m left`, or how the run ended.
-fn title(run: &FoundRun, columns: usize) -> LiveLine {
+pub(in crate::cli) fn title(run: &FoundRun, columns: usize) -> LiveLine {
     let status = &run.status;
     let counts = &status.counts;
     let ran = run.now - status.begun;
@@ -84,7 +84,7 @@ fn if_any(count: usize, what: &str) -> Option<String> {
 }
 
 /// Which run it is, and where.
-fn place(run: &FoundRun, memory: &Memory, columns: usize) -> LiveLine {
+pub(in crate::cli) fn place(run: &FoundRun, memory: &Memory, columns: usize) -> LiveLine {
     let status = &run.status;
     let used: u64 = memory.values().sum();
     let parts = [
@@ -112,7 +112,7 @@ fn joined(begin: &str, parts: impl Iterator<Item = String>, columns: usize) -> S
     text
 }
 
-fn stage_line(stage: &RunningStage, run: &FoundRun, memory: &Memory) -> StageLine {
+pub(in crate::cli) fn stage_line(stage: &RunningStage, run: &FoundRun, memory: &Memory) -> StageLine {
     let progress = stage.progress.as_ref();
     let used = memory.get(&stage.log).map(|used| bytes(*used));
     let since = run.now - run.status.time;
@@ -128,6 +128,13 @@ fn stage_line(stage: &RunningStage, run: &FoundRun, memory: &Memory) -> StageLin
             .chain(progress.into_iter().flat_map(Progress::told))
             .collect(),
     }
+}
+
+/// How many stages of a run wait.
+pub(in crate::cli) fn waits(run: &FoundRun) -> usize {
+    let queue = &run.status.waiting;
+    let has_begun = |stage: &&WaitingStage| run.status.running.iter().any(|running| running.stage == stage.stage);
+    queue.waiting().saturating_sub(queue.first.iter().filter(has_begun).count())
 }
 
 /// The first stages that wait, and how many more there are.

@@ -70,6 +70,15 @@ impl Progress {
         (self.total > 0).then(|| format!("{}/{} {unit}", self.done, self.total))
     }
 
+    /// What is done and the loss in a line of a log as [`StageProgress::status`] writes it.
+    pub fn loss_in(line: &str) -> Option<(u64, f64)> {
+        let mut parts = line.split(", ");
+        let (done, rest) = parts.next()?.split_once('/')?;
+        rest.split(' ').next()?.parse::<u64>().ok()?;
+        let loss = parts.find_map(|part| part.strip_prefix("loss "))?;
+        Some((done.parse().ok()?, loss.parse().ok()?))
+    }
+
     /// The share done, from 0 to 1; `None` where it is not known how much there is to do.
     pub fn share(&self) -> Option<f64> {
         (self.total > 0).then(|| (self.done as f64 / self.total as f64).min(1.0))
@@ -143,6 +152,24 @@ mod tests {
             running.status(seconds(114)),
             "2500/4000 steps, 14.0s, 28.0s left, loss 0.0312, 51.2k tokens/s"
         );
+    }
+
+    #[test]
+    fn the_loss_in_a_line_is_read_back() {
+        let mut running = StageProgress::new(seconds(100));
+        running.progressed(seconds(102), &at(2000));
+        running.progressed(seconds(112), &at(2500));
+        assert_eq!(Progress::loss_in(&running.status(seconds(114))), Some((2500, 0.0312)));
+        for other in [
+            "",
+            "loss 0.5",
+            "3/x steps, loss 0.5",
+            "3/4 steps, 1.0s",
+            "epoch 3/4 steps, loss 0.5",
+            "3/4 steps, loss high",
+        ] {
+            assert_eq!(Progress::loss_in(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn started(store: &Store, run: &str, fits: impl Fn(&str, &StageName, &Digest) ->
 }
 
 /// Where a log of a run is now: the store may have been moved since, and on another host it may have another path.
-fn in_store(store: &Store, run: &str, log: PathBuf) -> PathBuf {
+pub(super) fn in_store(store: &Store, run: &str, log: PathBuf) -> PathBuf {
     let here = log.file_name().map(|name| store.run_path(run).join(name));
     here.filter(|path| path.exists()).unwrap_or(log)
 }

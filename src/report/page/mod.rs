@@ -5,6 +5,7 @@ mod data;
 mod fold;
 mod gallery;
 mod graph;
+mod live;
 mod markdown;
 
 use base64::Engine;
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 pub use comment_markup::question_in_comment;
 pub use data::{PageData, PagePicture, PagePictures, PageSamples, PictureContent, PictureSize, SampleAnswer, SampleExample, SampleProblem};
+pub use live::{LivePage, live_page};
 
 use crate::escape;
 use crate::figure::{Figure, SHAPES};
@@ -31,8 +33,18 @@ const SCRIPT: &str = include_str!("page.js");
 /// A page with more stages has boxes that scroll instead of long lists, and samples that begin folded.
 const DENSE_STAGES: usize = 60;
 
+/// The parts of the page, by the names of their places in the frame.
+type PageParts = Vec<(&'static str, String)>;
+
 /// The page of an experiment: the results, then the figures that are not among them.
 pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> String {
+    let mut parts = parts(data, results, figures);
+    parts.push(("policy", policy(&[SCRIPT], "")));
+    fill(&parts)
+}
+
+/// What the page and the live page have in common.
+fn parts(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> PageParts {
     let content = json!({"stages": data.stages, "samples": data.samples});
     let among: Vec<&Figure> = results
         .iter()
@@ -57,9 +69,8 @@ pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> Str
     let is_dense = data.stages.len() > DENSE_STAGES;
     let gallery = gallery::gallery(data, is_dense);
     let when = |is_so: bool, text: &str| if is_so { text.to_owned() } else { String::new() };
-    let parts = [
+    vec![
         ("style", format!("{STYLE}{SHAPES}")),
-        ("policy", policy()),
         ("dense", when(is_dense, " class=\"dense\"")),
         ("title", escape::html(&data.scores.experiment)),
         ("question", comment_as_html(&data.question)),
@@ -85,21 +96,19 @@ pub fn page(data: &PageData, results: &[&ReportPart], figures: &[Figure]) -> Str
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("content", escape::json_in_script(&content)),
         ("script", SCRIPT.to_owned()),
-    ];
-    fill(&parts)
+    ]
 }
 
 fn warning(text: &str) -> String {
     format!("<p class=\"warning\"><strong>Warning:</strong> {}.</p>\n", escape::html(text))
 }
 
-/// What the page may do: run its own script alone, show the pictures that it holds, load and send nothing.
-fn policy() -> String {
-    // The frame has the script on lines of its own.
-    let script = STANDARD.encode(Sha256::digest(format!("\n{SCRIPT}")));
-    format!(
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{script}'; img-src data:; base-uri 'none'; form-action 'none'"
-    )
+/// What the page may do: run these scripts alone, show the pictures that it holds, load and send nothing but what `more` allows.
+fn policy(scripts: &[&str], more: &str) -> String {
+    // The frame has a script on lines of its own.
+    let digest = |script: &&str| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(format!("\n{script}"))));
+    let scripts: String = scripts.iter().map(digest).collect();
+    format!("default-src 'none'; style-src 'unsafe-inline'; script-src{scripts}; img-src data:; {more}base-uri 'none'; form-action 'none'")
 }
 
 const NO_FIGURES: &str = "<p class=\"quiet\">Nothing to draw yet.</p>";

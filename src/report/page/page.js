@@ -1,9 +1,14 @@
 "use strict";
 // Text by models or people enters the page as text, never as HTML.
 (() => {
-  const content = JSON.parse(document.getElementById("content").textContent);
-  const stages = new Map(content.stages.map((stage) => [stage.id, stage]));
   const PAGE = 20;
+  let content;
+  let stages;
+  const read = () => {
+    content = JSON.parse(document.getElementById("content").textContent);
+    stages = new Map(content.stages.map((stage) => [stage.id, stage]));
+  };
+  read();
 
   const element = (name, attributes, ...children) => {
     const made = document.createElement(name);
@@ -67,7 +72,9 @@
     const made = element("details", null, element("summary", null, titleOf(stage)));
     // Of many stages, only those that are opened are described.
     const fill = () => {
-      if (made.childElementCount === 1) made.append(...about(stage));
+      if (made.childElementCount > 1) return;
+      made.append(...about(stage));
+      document.dispatchEvent(new CustomEvent("stage-shown", { detail: { stage, made } }));
     };
     if (open) {
       fill();
@@ -116,36 +123,50 @@
   document.getElementById("close").addEventListener("click", () => panel.close());
 
   // The graph: the edges of the stage under the pointer.
-  for (const node of document.querySelectorAll(".node")) {
-    const number = node.getAttribute("data-node");
-    const edges = document.querySelectorAll('.edge[data-from="' + number + '"], .edge[data-to="' + number + '"]');
-    const light = (on) => edges.forEach((edge) => edge.classList.toggle("lit", on));
-    for (const name of ["pointerenter", "focus"]) node.addEventListener(name, () => light(true));
-    for (const name of ["pointerleave", "blur"]) node.addEventListener(name, () => light(false));
-  }
+  const lightEdges = () => {
+    for (const node of document.querySelectorAll(".node")) {
+      const number = node.getAttribute("data-node");
+      const edges = document.querySelectorAll('.edge[data-from="' + number + '"], .edge[data-to="' + number + '"]');
+      const light = (on) => edges.forEach((edge) => edge.classList.toggle("lit", on));
+      for (const name of ["pointerenter", "focus"]) node.addEventListener(name, () => light(true));
+      for (const name of ["pointerleave", "blur"]) node.addEventListener(name, () => light(false));
+    }
+  };
+  lightEdges();
 
   // The samples.
-  const WHAT = content.samples.examples.length === 0 ? "answer" : content.samples.answers.length === 0 ? "example" : "sample";
-  const { problems } = content.samples;
-  // Answers to problems, then examples that programs wrote: these have fields.
-  const answers = [...content.samples.answers, ...content.samples.examples];
   const form = document.getElementById("filters");
   const more = document.getElementById("more");
+  let what;
+  let problems;
+  let answers;
+  let searched;
   const relation = (answer) => (answer.fields ? undefined : Math.sign(answer.steps - problems[answer.problem].steps));
-  const searched = answers.map((answer) => {
-    if (answer.fields) return [answer.id, ...answer.fields.flat()].join("\n").toLowerCase();
+  const words = (answer) => {
+    if (answer.fields) return [answer.id, ...answer.fields.flat()];
     const problem = problems[answer.problem];
-    return [problem.id, problem.question, problem.solution, answer.response].join("\n").toLowerCase();
-  });
-  const options = (name, entries) => {
-    for (const [value, text] of new Map(entries)) form.elements[name].append(element("option", { value }, text));
+    return [problem.id, problem.question, problem.solution, answer.response];
   };
-  options("stage", answers.map((answer) => [answer.stage, stages.has(answer.stage) ? titleOf(stages.get(answer.stage)) : "?"]));
-  options("data", answers.filter((answer) => answer.data).map((answer) => [answer.data, answer.data]));
-
-  if (content.samples.answers.length === 0) {
-    for (const name of ["verdict", "steps"]) form.elements[name].closest("label").style.display = "none";
-  }
+  const options = (name, entries) => {
+    const field = form.elements[name];
+    const chosen = field.value;
+    field.length = 1;
+    for (const [value, text] of new Map(entries)) field.append(element("option", { value }, text));
+    field.value = chosen;
+    if (field.selectedIndex < 0) field.selectedIndex = 0;
+  };
+  const readSamples = () => {
+    const { samples } = content;
+    what = samples.examples.length === 0 ? "answer" : samples.answers.length === 0 ? "example" : "sample";
+    problems = samples.problems;
+    // Answers to problems, then examples that programs wrote: these have fields.
+    answers = [...samples.answers, ...samples.examples];
+    searched = answers.map((answer) => words(answer).join("\n").toLowerCase());
+    options("stage", answers.map((answer) => [String(answer.stage), stages.has(answer.stage) ? titleOf(stages.get(answer.stage)) : "?"]));
+    options("data", answers.filter((answer) => answer.data).map((answer) => [answer.data, answer.data]));
+    for (const name of ["verdict", "steps"]) form.elements[name].closest("label").style.display = samples.answers.length ? "" : "none";
+    order = answers.map((_, i) => i).sort((i, j) => rank(answers[i]) - rank(answers[j]) || i - j);
+  };
 
   const lines = (text) => text.split("\n").filter((line) => line.trim() !== "");
   // Steps are the same whatever their number: `2. 8 + 0 …`.
@@ -192,11 +213,11 @@
     document.getElementById("list").append(...next.map((i) => article(answers[i])));
     shown += next.length;
     more.hidden = shown >= found.length;
-    document.getElementById("count").textContent = found.length + " " + WHAT + (found.length === 1 ? "" : "s");
+    document.getElementById("count").textContent = found.length + " " + what + (found.length === 1 ? "" : "s");
   };
   // First answers with fewer steps, then wrong ones.
   const rank = (answer) => (relation(answer) < 0 ? 0 : answer.right || answer.fields ? 2 : 1);
-  const order = answers.map((_, i) => i).sort((i, j) => rank(answers[i]) - rank(answers[j]) || i - j);
+  let order = [];
   const verdicts = {
     "": () => true,
     right: (answer) => answer.right,
@@ -206,10 +227,10 @@
   };
   const filter = () => {
     const wanted = Object.fromEntries(new FormData(form));
-    const words = wanted.text.toLowerCase().split(/\s+/).filter((word) => word);
+    const sought = wanted.text.toLowerCase().split(/\s+/).filter((word) => word);
     const sign = { fewer: -1, same: 0, more: 1 }[wanted.steps];
     const fits = (answer, i) =>
-      words.every((word) => searched[i].includes(word)) &&
+      sought.every((word) => searched[i].includes(word)) &&
       (!wanted.stage || String(answer.stage) === wanted.stage) &&
       (!wanted.data || answer.data === wanted.data) &&
       verdicts[wanted.verdict](answer) &&
@@ -222,5 +243,16 @@
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   more.addEventListener("click", extend);
+  readSamples();
   filter();
+
+  // A page that a server keeps up to date has another content from time to time.
+  document.addEventListener("content-replaced", () => {
+    read();
+    lightEdges();
+    const before = shown;
+    readSamples();
+    filter();
+    while (shown < before && shown < found.length) extend();
+  });
 })();
