@@ -22,6 +22,9 @@ pub(super) struct Board {
     pub(super) logs: Arc<Logs>,
 }
 
+/// Optimizer steps and losses, by step.
+pub(super) type CurvePoints = Arc<[(u64, f64)]>;
+
 /// The losses of a training by step.
 #[derive(Clone)]
 pub(super) struct BoardCurve {
@@ -30,7 +33,7 @@ pub(super) struct BoardCurve {
     pub(super) runs: bool,
     /// The steps that it will have.
     pub(super) total: u64,
-    pub(super) points: Arc<[(u64, f64)]>,
+    pub(super) points: CurvePoints,
 }
 
 /// Where the logs of the experiment's stages are found.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
 
-use super::board::{Board, BoardCurve};
+use super::board::{Board, BoardCurve, CurvePoints};
 
 /// A stream on which nothing happens is written to after this time, so that a client that is gone is found out.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -65,7 +65,7 @@ impl Client {
 #[derive(Default)]
 struct Told {
     status: Option<Arc<str>>,
-    curves: BTreeMap<String, (bool, Arc<[(u64, f64)]>)>,
+    curves: BTreeMap<String, (bool, CurvePoints)>,
 }
 
 impl Told {
