@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lab::config::Settings;
-use lab::exec::{cores, this_machine};
+use lab::exec::{cores, stages_at_once, this_machine};
 use lab::plan::{Here, PastForecast, Plan, PlanForecast, Range};
 use lab::store::Store;
 use lab::text::{Align, Paint, TextTable, bytes, counted, duration};
@@ -16,7 +16,7 @@ const NAMED: usize = 3;
 
 /// How many stages run at once.
 pub(super) fn at_once(settings: &Settings) -> usize {
-    settings.jobs(cores()).min(settings.threads(cores())).max(1)
+    stages_at_once(settings.jobs(cores()), settings.threads(cores()))
 }
 
 /// This machine, and the threads that a stage gets of it.
@@ -27,7 +27,7 @@ pub(super) fn here(settings: &Settings) -> Here {
     }
 }
 
-/// `about 3m20s (2m10s to 5m05s), 1.2 GB written, and 2 stages that nothing is known about (`fit`, `score`)`; empty where no stage runs.
+/// `about 3m20s (2m10s to 5m05s), 1.2 GB written, and 2 stages of which no record says anything (`fit`, `score`)`; empty when no stage runs.
 pub(super) fn summary(plan: &Plan, forecast: &PlanForecast) -> String {
     let mut parts = Vec::new();
     if forecast.seconds.likely > 0.0 {

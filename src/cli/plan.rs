@@ -13,7 +13,7 @@ use super::session::{Resolved, StoreUse};
 use super::warning::warn;
 use super::{CliError, Exit, Session, forecast, gpus, source_sizes, sources, suggest};
 use lab::exec::cores;
-use lab::plan::{Again, Node, Plan, PlanEntry, Resolver, StageState};
+use lab::plan::{Again, Node, Plan, PlanEntry, PlanForecast, Resolver, StageState};
 use lab::text::{Align, Color, Paint, TextTable, duration};
 
 /// Print which stages are in the store, which have to run, and why
@@ -64,23 +64,21 @@ pub fn plan(args: &PlanArgs, paint: Paint) -> Result<Exit, CliError> {
     gpus::refusals(&plan, &gpus, settings.threads(cores()), memory(&settings))
         .into_iter()
         .for_each(warn);
-    let at_once = forecast::at_once(&settings);
-    forecast::lack_of_room(&plan, &plan.forecast(at_once), &store, &settings)
-        .into_iter()
-        .for_each(warn);
+    let all = plan.forecast(forecast::at_once(&settings));
+    forecast::lack_of_room(&plan, &all, &store, &settings).into_iter().for_each(warn);
     let others = interpreters::others(&plan, &store)?;
     let sizes = source_sizes::sizes(&plan, &contents);
     if args.suggest {
         super::print(&suggest::suggest(&plan, &store)?)?;
     } else if args.forecast {
         let past = Resolver::new(&store, None).past_forecasts(&plan, forecast::PAST);
-        super::print(&forecast::table(&plan, &plan.forecast(at_once), &past, &store, paint))?;
+        super::print(&forecast::table(&plan, &all, &past, &store, paint))?;
     } else if args.json {
         let mut json = as_json(&plan, &others);
         json["sources"] = source_sizes::as_json(&sizes);
         super::print_json(&json)?;
     } else {
-        super::print(&(as_text(&plan, &others, at_once, paint) + &source_sizes::as_text(&sizes)))?;
+        super::print(&(as_text(&plan, &others, &all, paint) + &source_sizes::as_text(&sizes)))?;
     }
     let has_work = plan.to_run().next().is_some();
     Ok(if args.check && has_work { Exit::WorkToDo } else { Exit::Done })
@@ -137,7 +135,7 @@ fn inputs(plan: &Plan, node: &Node) -> Vec<Value> {
 }
 
 /// A table with a line per stage, and lines with the totals.
-pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, at_once: usize, paint: Paint) -> String {
+pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, forecast: &PlanForecast, paint: Paint) -> String {
     let title = |title: &str, align| (title.to_owned(), align);
     let mut table = TextTable::new([
         title("state", Align::Left),
@@ -169,7 +167,7 @@ pub fn as_text(plan: &Plan, others: &BTreeMap<NodeIndex, OtherInterpreter>, at_o
         ]);
     }
     let lines: String = interpreters::summary(others).iter().map(|line| format!("{line}\n")).collect();
-    format!("{}\n{}\n{lines}", table.render(paint), totals(plan, at_once))
+    format!("{}\n{}\n{lines}", table.render(paint), totals(plan, forecast))
 }
 
 /// What is said of a stage, with the interpreter that made it where that is another one.
@@ -228,7 +226,7 @@ fn ports(entry: &PlanEntry) -> String {
 }
 
 /// `14 stages: 9 hit, 2 run, 3 unknown; 1 of the hits runs again only because gc deleted its output; about 3m20s (2m10s to 5m05s), 1.2 GB written`.
-fn totals(plan: &Plan, at_once: usize) -> String {
+fn totals(plan: &Plan, forecast: &PlanForecast) -> String {
     let [hits, runs, unknown] = [StageState::Hit, StageState::Run, StageState::Unknown].map(|state| plan.count(state));
     let stages = hits + runs + unknown;
     let mut text = format!(
@@ -240,7 +238,7 @@ fn totals(plan: &Plan, at_once: usize) -> String {
         let run = if again == 1 { "runs" } else { "run" };
         text += &format!("; {again} of the hits {run} again only because gc deleted what they put out");
     }
-    let forecast = forecast::summary(plan, &plan.forecast(at_once));
+    let forecast = forecast::summary(plan, forecast);
     if !forecast.is_empty() {
         text += &format!("; {forecast}");
     }
@@ -254,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_text_has_state_time_and_reason() {
-        insta::assert_snapshot!(as_text(&example(), &BTreeMap::new(), 1, Paint::default()), @r"
+        insta::assert_snapshot!(as_text(&example(), &BTreeMap::new(), &example().forecast(1), Paint::default()), @r"
         state     time  stage        variant  why
         hit             problems
         hit             standard[0]  seed=1
@@ -275,7 +273,7 @@ mod tests {
             (index, OtherInterpreter { made, here })
         });
         let others = others.collect();
-        let text = as_text(&plan, &others, 1, Paint::default());
+        let text = as_text(&plan, &others, &plan.forecast(1), Paint::default());
         assert_eq!(
             text.lines().filter(|line| line.ends_with("made with Python 3.11.7")).count(),
             2,

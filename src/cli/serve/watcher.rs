@@ -29,8 +29,6 @@ pub(super) struct Watcher {
     experiment: ExperimentArgs,
     /// The experiment as it was when it was last right.
     loaded: Loaded,
-    logs: Arc<super::board::Logs>,
-    page: Arc<report::page::LivePage>,
     /// What is wrong with it now.
     message: Option<String>,
     files: Vec<(PathBuf, Option<(SystemTime, u64)>)>,
@@ -68,8 +66,6 @@ impl Watcher {
         let begun = Instant::now();
         let loaded = Loaded::load(&experiment)?;
         Ok(Self {
-            logs: Arc::clone(&loaded.logs),
-            page: Arc::clone(&loaded.page),
             experiment,
             loaded,
             message: None,
@@ -89,7 +85,7 @@ impl Watcher {
         self.read_outcomes(run.as_ref());
         self.read_losses(run.as_ref());
         let view = RunView {
-            page: &self.page.revision,
+            page: &self.loaded.page.revision,
             message: self.message.as_deref(),
             run: run.as_ref(),
             outcomes: self.outcomes.as_ref(),
@@ -98,17 +94,17 @@ impl Watcher {
         };
         Board {
             time,
-            page: Arc::clone(&self.page),
+            page: Arc::clone(&self.loaded.page),
             status: status(&view).to_string().into(),
             curves: Arc::new(self.curves.iter().map(|curve| curve.shown.clone()).collect()),
-            logs: Arc::clone(&self.logs),
+            logs: Arc::clone(&self.loaded.logs),
         }
     }
 
     /// The newest run of the experiment that lives, else the newest.
     fn run(&self) -> Option<FoundRun> {
-        let mut found = find(&self.logs.store);
-        found.retain(|run| run.is_of(&self.logs.file, &self.logs.experiment));
+        let mut found = find(&self.loaded.logs.store);
+        found.retain(|run| run.is_of(&self.loaded.logs.file, &self.loaded.logs.experiment));
         let alive = found.iter().rposition(FoundRun::is_alive);
         alive.map(|place| found.swap_remove(place)).or_else(|| found.pop())
     }
@@ -130,8 +126,6 @@ impl Watcher {
         let begun = Instant::now();
         match Loaded::load(&self.experiment) {
             Ok(loaded) => {
-                self.logs = Arc::clone(&loaded.logs);
-                self.page = Arc::clone(&loaded.page);
                 self.loaded = loaded;
                 self.message = None;
             }
@@ -148,7 +142,7 @@ impl Watcher {
         };
         let name = &run.status.run;
         if self.outcomes.as_ref().is_none_or(|outcomes| outcomes.run != *name) {
-            self.outcomes = Some(RunOutcomes::new(&self.logs.store, name));
+            self.outcomes = Some(RunOutcomes::new(&self.loaded.logs.store, name));
         }
         self.outcomes.iter_mut().for_each(RunOutcomes::update);
     }
@@ -162,7 +156,7 @@ impl Watcher {
                 self.curves.push(Curve {
                     run: name.to_owned(),
                     stage: stage.stage.clone(),
-                    losses: RunningLosses::new(&self.logs.store, name, stage),
+                    losses: RunningLosses::new(&self.loaded.logs.store, name, stage),
                     shown: BoardCurve {
                         name: stage.stage.to_string(),
                         runs: true,

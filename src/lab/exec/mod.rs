@@ -24,7 +24,7 @@ pub use local::LocalExecutor;
 pub use machine::{cores, this_machine, total_memory};
 pub use origin::RunOrigin;
 pub use run::{MakeRoom, RunError, RunOptions, RunSummary, run};
-pub use scheduler::RunLimits;
+pub use scheduler::{RunLimits, stages_at_once};
 pub use work_order::{WorkOrder, WorkerMessage};
 pub use worker::work;
 

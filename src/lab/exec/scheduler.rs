@@ -20,6 +20,11 @@ pub struct RunLimits {
     pub keep_going: bool,
 }
 
+/// How many stages may run at once with so many jobs and threads: each needs a thread.
+pub fn stages_at_once(jobs: usize, threads: usize) -> usize {
+    jobs.min(threads.max(1)).max(1)
+}
+
 /// The facts about one stage that scheduling needs.
 #[derive(Clone, Debug, Default)]
 pub struct ScheduledStage {
@@ -417,7 +422,7 @@ impl Scheduler {
 
     /// How many stages may run at once.
     pub fn at_once(&self) -> usize {
-        self.limits.jobs.min(self.limits.threads.max(1)).max(1)
+        stages_at_once(self.limits.jobs, self.limits.threads)
     }
 
     /// Starts no further stages.

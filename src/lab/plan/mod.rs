@@ -8,7 +8,7 @@ mod resolve;
 mod selection;
 
 pub use draft::{build, build_from};
-pub use forecast::{Forecast, Here, PastForecast, PlanForecast, Range};
+pub use forecast::{Forecast, Here, PastForecast, PlanForecast, Range, StageTimes};
 pub use resolve::{AcceptableRecord, Resolver, Strict};
 pub use selection::{NothingSelected, Selection, matches, wildcard};
 
@@ -112,6 +112,13 @@ pub struct PlanEntry {
     pub forecast: Option<Forecast>,
 }
 
+impl PlanEntry {
+    /// Whether the stage has to run, or may have to.
+    pub fn runs(&self) -> bool {
+        self.state != StageState::Hit || self.again.is_some()
+    }
+}
+
 /// The DAG with an entry for each selected stage.
 pub struct Plan {
     pub dag: Dag,
@@ -131,8 +138,7 @@ impl Plan {
 
     /// Those of them that have to run, or may have to: their outputs are not known, or were deleted and are needed again.
     pub fn to_run(&self) -> impl Iterator<Item = (NodeIndex, &Node, &PlanEntry)> {
-        self.stages()
-            .filter(|(_, _, entry)| entry.state != StageState::Hit || entry.again.is_some())
+        self.stages().filter(|(_, _, entry)| entry.runs())
     }
 
     /// Those of them that run only because gc deleted an output.

@@ -16,8 +16,8 @@ pub struct Effort {
     pub size: f64,
 }
 
-/// Tells the effort of a stage by its params, as they are in its key, and the sizes of its inputs; `None` where they do not tell. It is asked
-/// about params of earlier versions of the kind too.
+/// Returns the effort of a stage, given its params as they are in its key and the sizes of its inputs; `None` when these do not determine it.
+/// The params may be those of an earlier version of the kind.
 pub type EffortOf = fn(&Value, &InputSizes) -> Option<Effort>;
 
 /// The sizes in bytes of the artifacts at the inputs of a stage, as far as they are known: those of earlier records, or what a forecast says of

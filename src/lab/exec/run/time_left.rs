@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::stages::{DEFAULT_SECONDS, RunStages};
 use crate::event::{Progress, StageProgress};
 use crate::exec::scheduler::{OpenState, Scheduler};
-use crate::plan::Range;
+use crate::plan::{Range, StageTimes};
 
 /// The least time that is told apart from nothing, in seconds.
 const LEAST_SECONDS: f64 = 0.001;
@@ -113,12 +113,10 @@ impl TimeLeft {
         by_progress.or_else(|| Some(self.seconds(stages, index)?.map(|seconds| (seconds - ran).max(0.0))))
     }
 
-    /// How long the rest of the run may take in seconds, and the number of stages that nothing is known about. The time is that of the work
-    /// shared by all that may run at once, or of the longest chain of stages that need each other if that is more.
+    /// How long the rest of the run may take in seconds, and the number of stages that nothing is known about.
     pub(super) fn rest(&self, stages: &RunStages<'_>, scheduler: &Scheduler) -> (Option<Range>, usize) {
-        let (mut work, mut unknown, mut is_known) = (Range::default(), 0, false);
-        let mut chains = vec![Range::default(); stages.count()];
-        let mut longest = Range::default();
+        let (mut unknown, mut is_known) = (0, false);
+        let mut times = StageTimes::new(stages.count());
         for index in 0..stages.count() {
             let seconds = match scheduler.state(index) {
                 OpenState::Ended => continue,
@@ -127,18 +125,8 @@ impl TimeLeft {
             };
             unknown += usize::from(seconds.is_none());
             is_known |= seconds.is_some();
-            let seconds = seconds.unwrap_or_default();
-            work = work.and(seconds);
-            let before = scheduler.needs(index).0.iter().filter_map(|&need| chains.get(need).copied());
-            let chain = before
-                .fold(Range::default(), |chain, before| chain.with(before, f64::max))
-                .and(seconds);
-            longest = longest.with(chain, f64::max);
-            if let Some(place) = chains.get_mut(index) {
-                *place = chain;
-            }
+            times.add(index, scheduler.needs(index).0.iter().copied(), seconds.unwrap_or_default());
         }
-        let shared = work.map(|seconds| seconds / scheduler.at_once() as f64);
-        (is_known.then_some(shared.with(longest, f64::max)), unknown)
+        (is_known.then(|| times.on_the_clock(scheduler.at_once())), unknown)
     }
 }

@@ -7,16 +7,18 @@
 mod past;
 mod range;
 mod similarity;
+mod stage_times;
 
 pub use past::PastForecast;
 pub use range::Range;
+pub use stage_times::StageTimes;
 
 use std::collections::HashMap;
 
 use petgraph::graph::NodeIndex;
 
 use super::earlier_records::EarlierRecords;
-use super::{Node, Plan, StageState};
+use super::{Node, Plan};
 use crate::hash::Digest;
 use crate::stage::{InputSizes, Kind};
 use crate::store::{Machine, Record};
@@ -84,7 +86,7 @@ impl<'a> Forecaster<'a> {
             };
             let known = entry.outputs.iter();
             sizes.extend(known.map(|(port, artifact)| ((index, port.clone()), artifact.bytes as f64)));
-            if entry.state == StageState::Hit && entry.again.is_none() {
+            if !entry.runs() {
                 continue;
             }
             let mut inputs = InputSizes::default();
@@ -130,31 +132,24 @@ impl<'a> Forecaster<'a> {
 }
 
 impl Plan {
-    /// What may be expected of all stages that have to run, of which so many run at once: the time of the work that they share, or of the
-    /// longest chain of stages that need each other if that is more.
+    /// What may be expected of all stages that have to run, of which so many run at once.
     pub fn forecast(&self, at_once: usize) -> PlanForecast {
         let mut all = PlanForecast::default();
-        let (mut work, mut longest) = (Range::default(), Range::default());
-        let mut chains: HashMap<NodeIndex, Range> = HashMap::new();
+        if self.to_run().next().is_none() {
+            return all;
+        }
+        let mut times = StageTimes::new(self.entries.len());
         for (index, node, entry) in self.stages() {
-            let runs = entry.state != StageState::Hit || entry.again.is_some();
-            let mut chain = Range::default();
-            for link in node.inputs.values().flatten() {
-                chain = chains.get(&link.from).map_or(chain, |before| chain.with(*before, f64::max));
-            }
-            match entry.forecast.filter(|_| runs) {
-                Some(forecast) => {
-                    work = work.and(forecast.seconds);
-                    chain = chain.and(forecast.seconds);
-                    all.bytes = all.bytes.and(forecast.bytes);
-                }
-                None if runs => all.unknown.push(index),
+            let needs = node.inputs.values().flatten().map(|link| link.from.index());
+            let forecast = entry.forecast.filter(|_| entry.runs());
+            times.add(index.index(), needs, forecast.map(|forecast| forecast.seconds).unwrap_or_default());
+            match forecast {
+                Some(forecast) => all.bytes = all.bytes.and(forecast.bytes),
+                None if entry.runs() => all.unknown.push(index),
                 None => {}
             }
-            longest = longest.with(chain, f64::max);
-            chains.insert(index, chain);
         }
-        all.seconds = work.map(|seconds| seconds / at_once.max(1) as f64).with(longest, f64::max);
+        all.seconds = times.on_the_clock(at_once);
         all
     }
 }
